@@ -1,0 +1,18 @@
+"""HardSwish (ONNX HardSwish-22): f(x) = x * max(0, min(1, x / 6 + 1 / 2))."""
+
+import torch
+
+from onnx2snn.ops.operator import SpikingOperator, unary
+from onnx2snn.ops.target import Target
+
+
+def hard_swish() -> Target:
+    """f(x) = x * max(0, min(1, x / 6 + 1 / 2))."""
+    return Target("hard_swish", 1, torch.nn.functional.hardswish)
+
+
+HARD_SWISH = SpikingOperator(
+    source="HardSwish",
+    equation="f(x) = x * max(0, min(1, x / 6 + 1 / 2))",
+    build=unary(hard_swish),
+)

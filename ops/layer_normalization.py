@@ -1,0 +1,77 @@
+"""LayerNormalization (ONNX LayerNormalization-17), in the paper's two sites or in one.
+
+Decomposed (paper, section 5): with c = x - mean(x), linear,
+
+    q = site square          f(c) = c^2
+    z = site quotient        f(c, m) = c / sqrt(m + epsilon),  m = mean(q), linear
+    y = scale * z + bias     linear
+
+Fused: one site whose neurons see their whole row, f(x) = (x - mean(x)) / sqrt(var(x) + epsilon).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from onnx2snn.ops.errors import ModelError
+from onnx2snn.ops.lowering import Lowering
+from onnx2snn.ops.operator import Attribute, SpikingOperator
+from onnx2snn.ops.target import Target
+
+
+def square() -> Target:
+    """f(x) = x^2."""
+    return Target("square", 1, torch.square)
+
+
+def quotient(epsilon: float) -> Target:
+    """f(x_1, x_2) = x_1 / sqrt(max(x_2, 0) + epsilon)."""
+    return Target(
+        f"x1/sqrt(x2+{epsilon:g})", 2, lambda a, b: a * torch.rsqrt(b.clamp_min(0.0) + epsilon)
+    )
+
+
+def normalised(axes: tuple[int, ...], epsilon: float) -> Target:
+    """f(x) = (x - mean(x)) / sqrt(var(x) + epsilon) over `axes`, counted from the last."""
+
+    def function(x: Tensor) -> Tensor:
+        variance, mean = torch.var_mean(x, dim=axes, correction=0, keepdim=True)
+        return (x - mean) * torch.rsqrt(variance + epsilon)
+
+    return Target(f"layer_normalization(axes={axes}, epsilon={epsilon:g})", 1, function)
+
+
+def _build(lowering: Lowering, operands: tuple[str, ...], attributes: Mapping[str, Any]) -> str:
+    x, scale, bias = operands
+    axis, epsilon = attributes["axis"], attributes["epsilon"]
+    if axis >= 0:
+        raise ModelError(f"attribute 'axis' is {axis}; in a spiking file it counts from the last")
+    axes = tuple(range(axis, 0))
+    if attributes["sites"] == "fused":
+        z = lowering.site("normalised", normalised(axes, epsilon), x)
+    else:
+        over = lowering.constant(axes)
+        centred = lowering.linear("Sub", x, lowering.linear("ReduceMean", x, over, keepdims=1))
+        squares = lowering.site("square", square(), centred)
+        variance = lowering.linear("ReduceMean", squares, over, keepdims=1)
+        z = lowering.site("normalised", quotient(epsilon), centred, variance)
+    z = lowering.linear("Mul", z, scale)
+    return lowering.linear("Add", z, bias) if bias else z
+
+
+LAYER_NORMALIZATION = SpikingOperator(
+    source="LayerNormalization",
+    equation="f(x) = scale * (x - mean(x)) / sqrt(var(x) + epsilon) + bias",
+    build=_build,
+    operands=("X", "scale", "bias"),
+    optional=1,
+    attributes=(
+        Attribute("axis", "int", -1),
+        Attribute("epsilon", "float", 1e-5),
+        Attribute("stash_type", "int", 1),
+        Attribute("sites", "string", "decomposed", ("decomposed", "fused")),
+    ),
+    claim=0.05,
+)

@@ -1,0 +1,101 @@
+"""Lowering: one spiking node becomes linear ONNX nodes and sites.
+
+The runtime, calibration and export all work on the lowered form, so an operator says only
+once which sites it has and what lies between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx2snn.ops.node import Node
+from onnx2snn.ops.target import Target
+
+
+@dataclass(frozen=True)
+class Site:
+    """One population of neurons between tensors of the lowered graph.
+
+    name:     "<spiking node>/<site>", unique in a graph.
+    target:   the function its neurons estimate.
+    operands: tensors carrying the input currents x_1 .. x_k.
+    output:   tensor carrying the estimate v.
+    """
+
+    name: str
+    target: Target
+    operands: tuple[str, ...]
+    output: str
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """The lowered form of one spiking node: steps in order and the constants they read."""
+
+    steps: tuple[Node | Site, ...]
+    constants: Mapping[str, NDArray[Any]]
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The sites in order of execution."""
+        return tuple(step for step in self.steps if isinstance(step, Site))
+
+
+@dataclass
+class Lowering:
+    """Collects the steps of one spiking node; tensor names are private to that node."""
+
+    prefix: str
+    steps: list[Node | Site] = field(default_factory=list)
+    constants: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def _fresh(self, hint: str) -> str:
+        return f"{self.prefix}/{hint}.{len(self.steps) + len(self.constants)}"
+
+    def constant(self, values: Sequence[int]) -> str:
+        """An integer operand (axes, splits) of a linear node."""
+        name = self._fresh("constant")
+        self.constants[name] = np.asarray(values, dtype=np.int64)
+        return name
+
+    def linear(self, op_type: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """Append a linear node; returns the name of its result."""
+        output = self._fresh(op_type)
+        self.steps.append(Node(op_type, inputs, (output,), attributes, output, domain))
+        return output
+
+    def split(self, x: str, parts: int, axis: int) -> list[str]:
+        """Append a Split of `x` into equal parts along `axis`; returns their names."""
+        name = self._fresh("Split")
+        outputs = tuple(f"{name}_{i}" for i in range(parts))
+        self.steps.append(Node("Split", (x,), outputs, {"axis": axis, "num_outputs": parts}, name))
+        return list(outputs)
+
+    def site(self, name: str, target: Target, *operands: str) -> str:
+        """Append a site; returns the name of its estimate."""
+        output = self._fresh(name)
+        self.steps.append(Site(f"{self.prefix}/{name}", target, operands, output))
+        return output
+
+    def finish(self, result: str, output: str) -> Lowered:
+        """The lowered node, with `result` renamed to the node's own output."""
+
+        def rename(names: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(output if name == result else name for name in names)
+
+        steps: list[Node | Site] = []
+        for step in self.steps:
+            if isinstance(step, Site):
+                steps.append(
+                    replace(step, operands=rename(step.operands), output=rename((step.output,))[0])
+                )
+            else:
+                steps.append(
+                    replace(step, inputs=rename(step.inputs), outputs=rename(step.outputs))
+                )
+        return Lowered(tuple(steps), dict(self.constants))

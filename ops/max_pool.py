@@ -1,0 +1,133 @@
+"""MaxPool (ONNX MaxPool-22) and GlobalMaxPool (ONNX GlobalMaxPool-22): trees of maximum sites.
+
+A window of k values along one axis becomes a balanced tree of binary maximum sites, depth
+ceil(log2 k); the axes follow one another (rows, then columns), which is exact max pooling.
+Instead of padding, a member of a window that lies outside the tensor is replaced by the
+nearest member inside (max is idempotent), so no padding value enters the dynamics.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from onnx2snn.ops.errors import ModelError
+from onnx2snn.ops.extremum import maximum
+from onnx2snn.ops.lowering import Lowering
+from onnx2snn.ops.operator import DOMAIN, Attribute, SpikingOperator
+
+
+def _window(
+    lowering: Lowering, x: str, members: Sequence[int], axis: int, geometry: Mapping[str, Any]
+) -> str:
+    """The given members of every window along `axis`, member after member."""
+    return lowering.linear("Window", x, domain=DOMAIN, axis=axis, members=list(members), **geometry)
+
+
+def _tree(lowering: Lowering, x: str, axis: int, name: str, geometry: Mapping[str, Any]) -> str:
+    """Maximum of every window along `axis`, counted from the last."""
+    size = geometry["kernel"]
+    if size == 1:
+        return _window(lowering, x, [0], axis, geometry)
+    even, odd = range(0, size - 1, 2), range(1, size, 2)
+    left = _window(lowering, x, even, axis, geometry)
+    right = _window(lowering, x, odd, axis, geometry)
+    members = _join(lowering, left, right, len(odd), axis, f"{name}0")
+    if size % 2:
+        members.append(_window(lowering, x, [size - 1], axis, geometry))
+    level = 1
+    while len(members) > 1:
+        pairs = len(members) // 2
+        left = _concatenate(lowering, members[0 : 2 * pairs : 2], axis)
+        right = _concatenate(lowering, members[1 : 2 * pairs : 2], axis)
+        left_over = members[2 * pairs :]
+        members = _join(lowering, left, right, pairs, axis, f"{name}{level}") + left_over
+        level += 1
+    return members[0]
+
+
+def _join(lowering: Lowering, left: str, right: str, pairs: int, axis: int, name: str) -> list[str]:
+    """One site for the maxima of `pairs` pairs of members, and its result split into them."""
+    joined = lowering.site(name, maximum(), left, right)
+    return [joined] if pairs == 1 else lowering.split(joined, pairs, axis)
+
+
+def _concatenate(lowering: Lowering, members: list[str], axis: int) -> str:
+    return members[0] if len(members) == 1 else lowering.linear("Concat", *members, axis=axis)
+
+
+AXIS_NAMES = {1: ("columns",), 2: ("rows", "columns"), 3: ("planes", "rows", "columns")}
+
+
+def _axis_names(rank: int) -> tuple[str, ...]:
+    if rank not in AXIS_NAMES:
+        raise ModelError(f"max pooling over {rank} axes is not supported; it takes 1 to 3")
+    return AXIS_NAMES[rank]
+
+
+def _build_pool(
+    lowering: Lowering, operands: tuple[str, ...], attributes: Mapping[str, Any]
+) -> str:
+    (x,) = operands
+    kernel = attributes["kernel_shape"] or []
+    rank = len(kernel)
+    if not rank or min(kernel) < 1:
+        raise ModelError(f"attribute 'kernel_shape' is {kernel}; it needs positive sizes")
+    strides = attributes["strides"] or [1] * rank
+    dilations = attributes["dilations"] or [1] * rank
+    pads = attributes["pads"] or [0] * (2 * rank)
+    if (len(strides), len(dilations), len(pads)) != (rank, rank, 2 * rank):
+        raise ModelError(f"strides, dilations and pads do not fit a kernel of {rank} axes")
+    for i, name in enumerate(_axis_names(rank)):
+        geometry = {
+            "kernel": kernel[i],
+            "stride": strides[i],
+            "dilation": dilations[i],
+            "pads": [pads[i], pads[i + rank]],
+            "ceil_mode": attributes["ceil_mode"],
+            "auto_pad": attributes["auto_pad"],
+        }
+        x = _tree(lowering, x, i - rank, name, geometry)
+    return x
+
+
+def _build_global(
+    lowering: Lowering, operands: tuple[str, ...], attributes: Mapping[str, Any]
+) -> str:
+    (x,) = operands
+    extents = attributes["extents"] or []
+    for i, name in enumerate(_axis_names(len(extents))):
+        geometry = {
+            "kernel": extents[i],
+            "stride": 1,
+            "dilation": 1,
+            "pads": [0, 0],
+            "ceil_mode": 0,
+            "auto_pad": "NOTSET",
+        }
+        x = _tree(lowering, x, i - len(extents), name, geometry)
+    return x
+
+
+MAX_POOL = SpikingOperator(
+    source="MaxPool",
+    equation="f(x)_i = max over the window at i",
+    build=_build_pool,
+    attributes=(
+        Attribute("auto_pad", "string", "NOTSET", ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")),
+        Attribute("ceil_mode", "int", 0),
+        Attribute("dilations", "ints"),
+        Attribute("kernel_shape", "ints"),
+        Attribute("pads", "ints"),
+        Attribute("storage_order", "int", 0),
+        Attribute("strides", "ints"),
+    ),
+    claim=0.1,
+)
+
+GLOBAL_MAX_POOL = SpikingOperator(
+    source="GlobalMaxPool",
+    equation="f(x) = max over all spatial positions, whose extents the attribute holds",
+    build=_build_global,
+    attributes=(Attribute("extents", "ints"),),
+    body="Y = GlobalMaxPool (X)",
+    claim=0.1,
+)

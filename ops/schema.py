@@ -1,0 +1,111 @@
+"""ONNX schemas and function bodies of the spiking operators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+import onnx
+from onnx import AttributeProto, FunctionProto, NodeProto, defs, helper, parser
+
+from onnx2snn.ops.operator import DOMAIN, DOMAIN_VERSION, Attribute, SpikingOperator
+
+BODY_OPSET = 20
+
+_FLOATING = ["tensor(float)", "tensor(double)", "tensor(float16)", "tensor(bfloat16)"]
+_SCHEMA_TYPES = {
+    "int": defs.OpSchema.AttrType.INT,
+    "float": defs.OpSchema.AttrType.FLOAT,
+    "string": defs.OpSchema.AttrType.STRING,
+    "ints": defs.OpSchema.AttrType.INTS,
+}
+_ATTRIBUTE_TYPES = {
+    "int": AttributeProto.INT,
+    "float": AttributeProto.FLOAT,
+    "string": AttributeProto.STRING,
+    "ints": AttributeProto.INTS,
+}
+
+
+def _schema_attribute(attribute: Attribute) -> defs.OpSchema.Attribute:
+    if attribute.default is None:
+        return defs.OpSchema.Attribute(
+            attribute.name, _SCHEMA_TYPES[attribute.kind], "", required=False
+        )
+    default = helper.make_attribute(attribute.name, attribute.default)
+    return defs.OpSchema.Attribute(attribute.name, default, "")
+
+
+def schema(operator: SpikingOperator) -> defs.OpSchema:
+    """The ONNX schema: source operands, then scale, initial and step sizes of every site."""
+    formal, option = defs.OpSchema.FormalParameter, defs.OpSchema.FormalParameterOption
+    required = len(operator.operands) - operator.optional
+    inputs = [
+        formal(name, "T", "", param_option=option.Single if i < required else option.Optional)
+        for i, name in enumerate(operator.operands)
+    ]
+    parameters = formal(
+        "parameters", "P", "", param_option=option.Variadic, is_homogeneous=False, min_arity=0
+    )
+    return defs.OpSchema(
+        operator.op_type,
+        DOMAIN,
+        DOMAIN_VERSION,
+        doc=f"Spiking neurons that approximate {operator.equation}.",
+        inputs=[*inputs, parameters],
+        outputs=[formal("Y", "T", "")],
+        type_constraints=[("T", _FLOATING, ""), ("P", _FLOATING, "")],
+        attributes=[_schema_attribute(a) for a in operator.all_attributes],
+    )
+
+
+@cache
+def register_schemas(operators: tuple[SpikingOperator, ...]) -> None:
+    """Make `onnx.checker` know the operators; once per process."""
+    for operator in operators:
+        if not defs.has(operator.op_type, DOMAIN):
+            defs.register_schema(schema(operator))
+
+
+def _source_node(operator: SpikingOperator) -> NodeProto:
+    known = defs.get_schema(operator.source, BODY_OPSET, "").attributes
+    node = helper.make_node(operator.source, list(operator.operands), ["Y"])
+    for attribute in operator.attributes:
+        if attribute.name in known:
+            reference = AttributeProto()
+            reference.name = reference.ref_attr_name = attribute.name
+            reference.type = _ATTRIBUTE_TYPES[attribute.kind]
+            node.attribute.append(reference)
+    return node
+
+
+def _body(operator: SpikingOperator) -> Iterable[NodeProto]:
+    if not operator.body:
+        return [_source_node(operator)]
+    text = f"""<domain: "{DOMAIN}", opset_import: ["" : {BODY_OPSET}]>
+    {operator.op_type} <{", ".join(a.name for a in operator.attributes)}>
+    ({", ".join(operator.operands)}) => (Y) {{ {operator.body} }}"""
+    return parser.parse_function(text).node
+
+
+def function_body(operator: SpikingOperator, parameters: int, opset: int) -> FunctionProto:
+    """The operator's limit as a model-local function taking `parameters` site parameters.
+
+    opset: version of the default domain that the model imports, at least `BODY_OPSET`.
+    """
+    without_default = [a.name for a in operator.all_attributes if a.default is None]
+    defaults = [
+        helper.make_attribute(a.name, a.default)
+        for a in operator.all_attributes
+        if a.default is not None
+    ]
+    return helper.make_function(
+        DOMAIN,
+        operator.op_type,
+        [*operator.operands, *(f"parameter_{i}" for i in range(parameters))],
+        ["Y"],
+        list(_body(operator)),
+        [onnx.helper.make_opsetid("", opset)],
+        without_default,
+        defaults,
+    )
