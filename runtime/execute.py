@@ -1,0 +1,288 @@
+"""Runs a plan: the initial pass at t = 0, then blocks of K time steps, layer by layer.
+
+Every varying tensor of a block has a leading time axis, [K, *shape]; K = 1 is step by step.
+Spikes, and nothing else, leave a site: the increment -eta(t) * sigma(t). Linear steps pass
+increments on, so that x(t) = x(0) + sum of increments = A(v(t)) for every affine path A.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from onnx2snn.ops.dynamics import ALPHABETS, scan
+from onnx2snn.ops.errors import ModelError, Onnx2SnnError
+from onnx2snn.ops.node import Node
+from onnx2snn.runtime.fallback import OnnxruntimeNode
+from onnx2snn.runtime.linear import LinearOperator
+from onnx2snn.runtime.plan import (
+    ConstantStep,
+    DifferenceStep,
+    LinearStep,
+    Plan,
+    SiteStep,
+    Step,
+    step_outputs,
+)
+from onnx2snn.runtime.state import Parameters, State
+
+Operands = list[Tensor | None]
+
+
+@dataclass
+class Signals:
+    """Tensors of one block of K steps: increments, and trajectories where asked for."""
+
+    steps: int
+    increments: dict[str, Tensor] = field(default_factory=dict)
+    trajectories: dict[str, Tensor] = field(default_factory=dict)
+
+    def release(self, names: Sequence[str]) -> None:
+        """Forget tensors that no later step reads."""
+        for name in names:
+            self.increments.pop(name, None)
+            self.trajectories.pop(name, None)
+
+
+@dataclass(frozen=True)
+class Executor:
+    """A plan on a device: its constants as tensors and the parameters of its sites."""
+
+    plan: Plan
+    constants: Mapping[str, Tensor]
+    parameters: Mapping[str, Parameters]
+    device: torch.device
+    dtype: torch.dtype
+    fallbacks: dict[str, OnnxruntimeNode] = field(default_factory=dict)
+
+    def initialise(self, index: int, state: State) -> None:
+        """Evaluate step `index` at t = 0, with v(0) for every site."""
+        step = self.plan.steps[index]
+        operands = self._values(step, state)
+        if isinstance(step, SiteStep):
+            results = [self._initial_estimate(step, operands, state)]
+        else:
+            results = self._apply(step.node, step.operator, operands)
+        self._account(index, step, operands, results, state)
+        for name, result in zip(_names(step), results, strict=False):
+            if name:
+                state.values[name] = result if _is_integer(result) else result.to(self.device)
+        if isinstance(step, LinearStep):
+            state.operands[index] = _increment_operands(step, operands)
+            if _is_transparent(step, operands, results):
+                state.transparent.add(index)
+        for name in self.plan.last_use[index]:
+            if name not in self.plan.kept:
+                state.values.pop(name, None)
+
+    def advance(self, index: int, state: State, signals: Signals) -> None:
+        """Carry one block of time steps through step `index`."""
+        step = self.plan.steps[index]
+        if isinstance(step, LinearStep):
+            self._advance_linear(index, step, state, signals)
+        elif isinstance(step, SiteStep):
+            self._advance_site(step, state, signals)
+        elif isinstance(step, DifferenceStep):
+            self._advance_difference(step, state, signals)
+        for name in step_outputs(step):
+            if name in self.plan.integrated and name in signals.increments:
+                self.trajectory(name, state, signals)
+        signals.release(self.plan.last_use[index])
+
+    def trajectory(self, name: str, state: State, signals: Signals) -> Tensor:
+        """x(t) for the steps of the block, shape [K, *shape]; moves the state to its end."""
+        known = signals.trajectories.get(name)
+        if known is not None:
+            return known
+        before, increments = state.values[name], signals.increments.get(name)
+        if increments is None:
+            return before.expand(signals.steps, *before.shape)
+        result = torch.empty_like(increments)
+        for t in range(signals.steps):
+            before = torch.add(before, increments[t], out=result[t])
+        state.values[name] = before
+        signals.trajectories[name] = result
+        return result
+
+    def _values(self, step: Step, state: State) -> Operands:
+        names = step.site.operands if isinstance(step, SiteStep) else step.node.inputs
+        return [self._value(name, state) if name else None for name in names]
+
+    def _value(self, name: str, state: State) -> Tensor:
+        value = state.values.get(name)
+        return self.constants[name] if value is None else value
+
+    def _apply(
+        self, node: Node, operator: LinearOperator | None, operands: Operands
+    ) -> Sequence[Tensor]:
+        try:
+            if operator is not None:
+                return operator.apply(operands, node.attributes)
+            return self._fallback(node)(operands)
+        except Onnx2SnnError as error:
+            raise ModelError(f"node '{node.name}' ({node.op_type}): {error}") from error
+        except (RuntimeError, IndexError, ValueError, TypeError) as error:
+            shapes = ", ".join(str(list(x.shape)) for x in operands if x is not None)
+            reason = str(error).strip().splitlines()[0]
+            raise ModelError(
+                f"node '{node.name}' ({node.op_type}) fails on operands of shape {shapes}: {reason}"
+            ) from error
+
+    def _fallback(self, node: Node) -> OnnxruntimeNode:
+        if node.name not in self.fallbacks:
+            self.fallbacks[node.name] = OnnxruntimeNode(node, self.plan.graph.opsets)
+        return self.fallbacks[node.name]
+
+    def _initial_estimate(self, step: SiteStep, operands: Operands, state: State) -> Tensor:
+        target = step.site.target(*operands)
+        initial = self.parameters[step.site.name].initial
+        state.neurons[step.site.name] = target.numel()
+        state.spikes[step.site.name] = torch.zeros((), dtype=torch.int64, device=target.device)
+        try:
+            return initial.expand(target.shape)
+        except RuntimeError as error:
+            raise ModelError(
+                f"site '{step.site.name}': initial estimate of shape {list(initial.shape)} does "
+                f"not fit neurons of shape {list(target.shape)}; convert the model again"
+            ) from error
+
+    def _account(
+        self, index: int, step: Step, operands: Operands, results: Sequence[Tensor], state: State
+    ) -> None:
+        if not isinstance(step, ConstantStep):
+            state.varying_bytes += sum(r.numel() * r.element_size() for r in results)
+        if not isinstance(step, SiteStep) and step.operator is not None:
+            macs = step.operator.macs(operands, results, step.node.attributes)
+            if macs:
+                state.macs[index] = macs
+
+    def _advance_linear(self, index: int, step: LinearStep, state: State, signals: Signals) -> None:
+        operands = list(state.operands[index])
+        for i in step.varying:
+            operands[i] = signals.increments[step.node.inputs[i]]
+        if index in state.transparent:
+            signals.increments[step.node.outputs[0]] = _only(operands, step.varying)
+            return
+        results = self._over_time(step.node, step.operator, operands, step.varying, signals.steps)
+        for name, result in zip(step.node.outputs, results, strict=False):
+            if name:
+                signals.increments[name] = result
+
+    def currents(self, step: SiteStep, state: State, signals: Signals) -> list[Tensor]:
+        """The input currents x_i(t) of a site over the block, [K, *operand] each."""
+        currents = []
+        for name in step.site.operands:
+            if name in self.plan.varying:
+                currents.append(self.trajectory(name, state, signals))
+            else:
+                value = self._value(name, state)
+                currents.append(value.expand(signals.steps, *value.shape))
+        return currents
+
+    def _advance_site(self, step: SiteStep, state: State, signals: Signals) -> None:
+        currents = self.currents(step, state, signals)
+        step_sizes = self.parameters[step.site.name].step_sizes
+        block = scan(
+            state.values[step.site.output],
+            currents,
+            step_sizes[state.time : state.time + signals.steps],
+            step.site.target,
+            ALPHABETS[step.alphabet],
+        )
+        if step.site.output not in self.plan.integrated:
+            state.values[step.site.output] = block.estimate
+        state.spikes[step.site.name] += block.spikes.sum()
+        signals.increments[step.site.output] = block.increments
+
+    def _advance_difference(self, step: DifferenceStep, state: State, signals: Signals) -> None:
+        operands: Operands = [self._value(n, state) if n else None for n in step.node.inputs]
+        for i in step.varying:
+            operands[i] = self.trajectory(step.node.inputs[i], state, signals)
+        results = self._over_time(step.node, step.operator, operands, step.varying, signals.steps)
+        for name, result in zip(step.node.outputs, results, strict=False):
+            if not name:
+                continue
+            if torch.is_floating_point(result):
+                before = state.values[name].unsqueeze(0)
+                signals.increments[name] = result - torch.cat([before, result[:-1]])
+            signals.trajectories[name] = result
+            state.values[name] = result[-1]
+
+    def _over_time(
+        self,
+        node: Node,
+        operator: LinearOperator | None,
+        operands: Operands,
+        varying: frozenset[int],
+        steps: int,
+    ) -> Sequence[Tensor]:
+        """Apply the node to operands whose varying members have a leading time axis."""
+
+        def at(t: int) -> Operands:
+            return [x[t] if i in varying and x is not None else x for i, x in enumerate(operands)]
+
+        if steps == 1:
+            return [r.unsqueeze(0) for r in self._apply(node, operator, at(0))]
+        if operator is None:
+            rows = [self._apply(node, None, at(t)) for t in range(steps)]
+            return [torch.stack(list(column)) for column in zip(*rows, strict=True)]
+        if operator.batched and varying == {0}:
+            x = operands[0]
+            assert x is not None
+            results = self._apply(node, operator, [x.flatten(0, 1), *operands[1:]])
+            return [r.unflatten(0, (steps, x.shape[1])) for r in results]
+        axes = tuple(0 if i in varying else None for i in range(len(operands)))
+        tensors = [i for i, x in enumerate(operands) if x is not None]
+
+        def call(*present: Tensor) -> tuple[Tensor, ...]:
+            full: Operands = [None] * len(operands)
+            for i, x in zip(tensors, present, strict=True):
+                full[i] = x
+            return tuple(self._apply(node, operator, full))
+
+        mapped = torch.vmap(call, in_dims=tuple(axes[i] for i in tensors))
+        return mapped(*(operands[i] for i in tensors))  # type: ignore[no-any-return]
+
+
+def _names(step: Step) -> tuple[str, ...]:
+    return (step.site.output,) if isinstance(step, SiteStep) else step.node.outputs
+
+
+def _increment_operands(step: LinearStep, operands: Operands) -> Operands:
+    """Operands for increments: constant summands vanish, varying operands stay open."""
+    operator, varying = step.operator, step.varying
+    positions = set(range(len(operands)) if operator.variadic else operator.summands)
+    if positions and not operator.variadic and not varying & set(operator.factors):
+        positions.update(operator.factors[:1])
+    bound: Operands = [None if i in varying else x for i, x in enumerate(operands)]
+    for i in positions:
+        if i < len(bound) and bound[i] is not None:
+            optional = step.node.op_type in _OPTIONAL_BIAS and i == 2
+            bound[i] = None if optional else torch.zeros_like(bound[i])  # type: ignore[arg-type]
+    return bound
+
+
+_OPTIONAL_BIAS = ("Conv", "ConvTranspose", "Gemm")
+
+
+def _is_transparent(step: LinearStep, operands: Operands, results: Sequence[Tensor]) -> bool:
+    """Whether increments pass unchanged: a constant is added to one signal of full shape."""
+    signal = _only(operands, step.varying)
+    if len(step.varying) != 1 or signal.shape != results[0].shape:
+        return False
+    return step.node.op_type in ("Add", "Sum") or (
+        step.node.op_type == "Sub" and step.varying == {0}
+    )
+
+
+def _only(operands: Operands, positions: frozenset[int]) -> Tensor:
+    operand = operands[next(iter(positions))]
+    assert operand is not None
+    return operand
+
+
+def _is_integer(tensor: Tensor) -> bool:
+    return not (tensor.is_floating_point() or tensor.dtype == torch.bool)

@@ -1,0 +1,238 @@
+"""SpikingSession: a spiking file, opened for simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from onnx2snn.ops.errors import DataError, UsageError
+from onnx2snn.runtime.energy import Account, account
+from onnx2snn.runtime.execute import Executor, Signals
+from onnx2snn.runtime.graph import TensorInfo, read_graph
+from onnx2snn.runtime.open import open_model
+from onnx2snn.runtime.parameters import constants_on, read_parameters
+from onnx2snn.runtime.plan import ConstantStep, Plan, compile_plan
+from onnx2snn.runtime.state import State
+
+PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+BLOCK_BYTES = 64 << 20
+LONGEST_BLOCK = 16
+
+Feed = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a simulation has come to after `time_steps` steps."""
+
+    time_steps: int
+    outputs: dict[str, NDArray[Any]]
+    account: Account
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device for "auto", "cpu" or "cuda"."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError("device 'cuda' was asked for, but PyTorch finds no GPU; use --device cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"device '{name}' is not known; use auto, cpu or cuda") from error
+
+
+class SpikingSession:
+    """Runs a spiking file over T time steps; shaped like `onnxruntime.InferenceSession`.
+
+    model:     path of a file, its bytes, or an `onnx.ModelProto`.
+    device:    "auto" (the GPU where there is one), "cpu" or "cuda".
+    precision: "float32" or "float64", of states, weights and results.
+    block:     time steps that go through the graph in one call; None chooses by memory.
+
+    Nothing is carried over from one call to the next. Raises ModelError for a file that
+    cannot be run.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | bytes | onnx.ModelProto,
+        *,
+        device: str = "auto",
+        precision: str = "float32",
+        block: int | None = None,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise UsageError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
+        if block is not None and block < 1:
+            raise UsageError(f"block is {block}; it must be at least one time step")
+        self._device, self._dtype = choose_device(device), PRECISIONS[precision]
+        self._block = block
+        self._plan = compile_plan(read_graph(open_model(model)))
+        self._executor = Executor(
+            self._plan,
+            constants=constants_on(self._plan, self._device, self._dtype),
+            parameters=read_parameters(self._plan, self._device, self._dtype),
+            device=self._device,
+            dtype=self._dtype,
+        )
+        self._shapes: dict[tuple[Any, ...], dict[str, Tensor]] = {}
+
+    @property
+    def plan(self) -> Plan:
+        """The immutable plan that every call follows."""
+        return self._plan
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Metadata of the file: time steps, source, calibration, tool version."""
+        return self._plan.graph.metadata
+
+    @property
+    def time_steps(self) -> int:
+        """T, the number of steps that the schedules of the file hold."""
+        steps = [p.time_steps for p in self._executor.parameters.values()]
+        return min(steps, default=1)
+
+    def get_inputs(self) -> list[TensorInfo]:
+        """Names, types and shapes of the inputs."""
+        return list(self._plan.graph.inputs)
+
+    def get_outputs(self) -> list[TensorInfo]:
+        """Names, types and shapes of the outputs."""
+        return list(self._plan.graph.outputs)
+
+    def run(
+        self,
+        output_names: Sequence[str] | None,
+        feed: Feed,
+        *,
+        time_steps: int | None = None,
+        at: Sequence[int] | None = None,
+    ) -> list[NDArray[Any]]:
+        """Outputs after `time_steps` steps (default: all the file holds).
+
+        With `at`, a list of steps, every result gains a leading axis, one entry per step.
+        Raises DataError for a feed that does not fit the inputs.
+        """
+        names = [o.name for o in self.get_outputs()] if output_names is None else output_names
+        unknown = set(names) - {o.name for o in self.get_outputs()}
+        if unknown:
+            raise DataError(f"the model has no output '{min(unknown)}'")
+        if at is None:
+            (point,) = self.simulate(feed, [time_steps or self.time_steps])
+            return [point.outputs[name] for name in names]
+        points = {p.time_steps: p for p in self.simulate(feed, at)}
+        return [np.stack([points[t].outputs[name] for t in at]) for name in names]
+
+    def simulate(
+        self,
+        feed: Feed,
+        at: Iterable[int],
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Point]:
+        """Outputs, spikes and synaptic operations after each of the time steps `at`."""
+        wanted = self._checked_steps(at)
+        points = []
+        with torch.inference_mode():
+            state = self._initial_state(feed)
+            for end in wanted:
+                while state.time < end:
+                    self._advance(state, min(self._block_length(state), end - state.time))
+                    if progress:
+                        progress(state.time)
+                points.append(Point(end, self._outputs(state), account(self._plan, state)))
+        return points
+
+    def _checked_steps(self, at: Iterable[int]) -> list[int]:
+        wanted = sorted(set(at))
+        for t in wanted:
+            if isinstance(t, bool) or not isinstance(t, int | np.integer) or t < 1:
+                raise UsageError(f"time steps must be positive whole numbers, not {t!r}")
+            if self._plan.sites and t > self.time_steps:
+                raise UsageError(
+                    f"{t} time steps were asked for, but the file holds a schedule of "
+                    f"{self.time_steps}; convert with --time-steps {t}"
+                )
+        return wanted
+
+    def _initial_state(self, feed: Feed) -> State:
+        state = State(values=self._inputs(feed))
+        key = tuple((n, tuple(x.shape)) for n, x in sorted(state.values.items()))
+        known = self._shapes.get(key)
+        shapes = {} if known is None else known
+        for index, step in enumerate(self._plan.steps):
+            if isinstance(step, ConstantStep) and step.shape_only:
+                if known is None:
+                    self._executor.initialise(index, state)
+                    shapes.update({o: state.values[o] for o in step.node.outputs if o})
+                else:
+                    state.values.update({o: known[o] for o in step.node.outputs if o})
+            else:
+                self._executor.initialise(index, state)
+        self._shapes = {key: shapes}
+        return state
+
+    def _inputs(self, feed: Feed) -> dict[str, Tensor]:
+        infos = self.get_inputs()
+        unknown = set(feed) - {info.name for info in infos}
+        if unknown:
+            names = ", ".join(f"'{info.name}'" for info in infos)
+            raise DataError(f"the model has no input '{min(unknown)}'; its inputs are {names}")
+        return {info.name: self._input(info, feed) for info in infos}
+
+    def _input(self, info: TensorInfo, feed: Feed) -> Tensor:
+        if info.name not in feed:
+            raise DataError(f"input '{info.name}' is missing")
+        tensor = torch.from_numpy(np.ascontiguousarray(checked_input(info, feed[info.name])))
+        if tensor.is_floating_point():
+            return tensor.to(self._device, self._dtype)
+        return tensor.to(self._device) if tensor.dtype == torch.bool else tensor
+
+    def _block_length(self, state: State) -> int:
+        if self._block is not None:
+            return self._block
+        return max(1, min(LONGEST_BLOCK, BLOCK_BYTES // max(state.varying_bytes, 1)))
+
+    def _advance(self, state: State, steps: int) -> None:
+        signals = Signals(steps)
+        for index in range(len(self._plan.steps)):
+            self._executor.advance(index, state, signals)
+        state.time += steps
+
+    def _outputs(self, state: State) -> dict[str, NDArray[Any]]:
+        return {info.name: self._output(info, state) for info in self.get_outputs()}
+
+    def _output(self, info: TensorInfo, state: State) -> NDArray[Any]:
+        value = state.values.get(info.name)
+        value = self._executor.constants[info.name] if value is None else value
+        array: NDArray[Any] = value.cpu().numpy()
+        if value.is_floating_point() and self._dtype == torch.float32:
+            return array.astype(info.dtype, copy=True)
+        return array.copy()
+
+
+def checked_input(info: TensorInfo, array: NDArray[Any]) -> NDArray[Any]:
+    """`array` in the type of the input; DataError unless type, rank and shape fit."""
+    array = np.asarray(array)
+    if array.dtype.kind != info.dtype.kind and info.dtype.kind in "fiub":
+        raise DataError(f"input '{info.name}' holds {array.dtype}; the model takes {info.dtype}")
+    if info.shape is not None:
+        expected = "[" + ", ".join("?" if d is None else str(d) for d in info.shape) + "]"
+        message = f"input '{info.name}' has shape {list(array.shape)}; the model takes {expected}"
+        if array.ndim != len(info.shape):
+            raise DataError(message)
+        for have, want in zip(array.shape, info.shape, strict=True):
+            if isinstance(want, int) and have != want:
+                raise DataError(message)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise DataError(f"input '{info.name}' holds NaN or infinite values")
+    return array.astype(info.dtype, copy=False) if array.dtype.kind != "f" else array
