@@ -13,6 +13,7 @@ from onnx import AttributeProto, helper, numpy_helper
 
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.node import Node
+from onnx2snn.runtime.loading.detach import detach
 
 FLOATING = frozenset(
     {
@@ -106,36 +107,12 @@ def _typed_values(model: onnx.ModelProto) -> list[TensorInfo]:
     return [_tensor_info(v) for v in values if v.type.HasField("tensor_type")]
 
 
-def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model` without its weights' contents but with inferred types and shapes.
-
-    Large initializers become inputs of the same type, so that inference never serialises them.
-    """
-    light = onnx.ModelProto()
-    light.ir_version = model.ir_version
-    light.opset_import.extend(model.opset_import)
-    light.functions.extend(model.functions)
-    graph = light.graph
-    graph.name = model.graph.name
-    graph.node.extend(model.graph.node)
-    graph.input.extend(model.graph.input)
-    graph.output.extend(model.graph.output)
-    graph.value_info.extend(model.graph.value_info)
-    for tensor in model.graph.initializer:
-        if np.prod(tensor.dims, dtype=np.int64) <= 4096:
-            graph.initializer.append(tensor)
-        else:
-            graph.input.append(
-                helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
-            )
-    return onnx.shape_inference.infer_shapes(light, data_prop=True)
-
-
 def read_graph(model: onnx.ModelProto) -> Graph:
     """The records of a checked model whose initializers are loaded."""
     graph = model.graph
     constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
-    typed = _typed_values(infer_shapes(model))
+    light, _ = detach(model)
+    typed = _typed_values(onnx.shape_inference.infer_shapes(light, data_prop=True))
     return Graph(
         inputs=tuple(_tensor_info(v) for v in graph.input if v.name not in constants),
         outputs=tuple(_tensor_info(v) for v in graph.output),

@@ -1,0 +1,16 @@
+"""onnx2snn: trained ONNX models as spiking neural networks with signGD neurons."""
+
+from onnx2snn.conversion import Settings, convert, save
+from onnx2snn.ops.errors import DataError, ModelError, Onnx2SnnError, UsageError
+from onnx2snn.runtime import SpikingSession
+
+__all__ = [
+    "DataError",
+    "ModelError",
+    "Onnx2SnnError",
+    "Settings",
+    "SpikingSession",
+    "UsageError",
+    "convert",
+    "save",
+]

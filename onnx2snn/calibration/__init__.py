@@ -1,0 +1,1 @@
+"""Calibration: scales, initial estimates and step sizes from data, weights untouched."""

@@ -1,0 +1,84 @@
+"""The ANN's own activations, from onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from onnx2snn.ops import BY_OP_TYPE
+from onnx2snn.ops.errors import ModelError
+from onnx2snn.ops.lowering import Site
+from onnx2snn.ops.node import Node
+from onnx2snn.runtime.linear import LINEAR
+from onnx2snn.runtime.plan import SiteStep
+
+Feed = Mapping[str, NDArray[Any]]
+
+
+def open_onnxruntime(model: onnx.ModelProto | str) -> onnxruntime.InferenceSession:
+    """An onnxruntime session on the CPU, with its chatter and per-shape memory plans off."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    source = model if isinstance(model, str) else model.SerializeToString()
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"onnxruntime cannot open the model: {reason}") from error
+
+
+def activations(model: onnx.ModelProto, names: Sequence[str], feed: Feed) -> dict[str, Tensor]:
+    """Values of the tensors `names` when onnxruntime runs `model` on `feed`."""
+    inputs = {i.name for i in model.graph.input} & set(names)
+    produced = [name for name in dict.fromkeys(names) if name not in inputs]
+    extended = onnx.ModelProto()
+    extended.CopyFrom(model)
+    declared = {o.name for o in extended.graph.output}
+    for name in produced:
+        if name not in declared:
+            extended.graph.output.append(onnx.ValueInfoProto(name=name))
+    session = open_onnxruntime(extended)
+    try:
+        results = session.run(produced, dict(feed)) if produced else []
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"onnxruntime cannot run the model: {reason}") from error
+    values = {name: torch.from_numpy(x) for name, x in zip(produced, results, strict=True)}
+    return {**values, **{name: torch.from_numpy(np.asarray(feed[name])) for name in inputs}}
+
+
+def site_targets(node: Node, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """f* of every site of a spiking node, by site name, from the values of its operands."""
+    lowered = BY_OP_TYPE[node.op_type].lower(node)
+    known = {name: torch.from_numpy(a) for name, a in lowered.constants.items()} | dict(values)
+    targets = {}
+    for step in lowered.steps:
+        if isinstance(step, Site):
+            known[step.output] = step.target(*(known[name] for name in step.operands))
+            targets[step.name] = known[step.output]
+        else:
+            operands = [known[name] if name else None for name in step.inputs]
+            results = LINEAR[step.op_type].apply(operands, step.attributes)
+            known.update(zip(step.outputs, results, strict=False))
+    return targets
+
+
+class AnnTargets:
+    """f* of every site; computed once for each spiking node and then handed out."""
+
+    def __init__(self, values: Mapping[str, Tensor]) -> None:
+        self._values = values
+        self._targets: dict[str, Tensor] = {}
+
+    def __call__(self, step: SiteStep) -> Tensor:
+        """f* of one site, shape of the site."""
+        if step.site.name not in self._targets:
+            self._targets = site_targets(step.source, self._values)
+        return self._targets[step.site.name]

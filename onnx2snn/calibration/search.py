@@ -1,0 +1,109 @@
+"""The calibrated schedule: step sizes fitted to a site's trajectory, channel by channel.
+
+Two families compete, and every channel keeps the candidate with the least weighted error
+sum_t w(t) E[(v(t) - f*)^2], w(t) = recency^(T-t):
+
+- least squares (METHOD section 4): with e = v(t-1) - f* and sigma = sign(v(t-1) - f(x(t))),
+  the step that minimises E[(e - eta * sigma)^2] is eta = E[e * sigma] (E[sigma^2] = 1). It is
+  boosted, since later steps can correct an overshoot but not an undershoot, and never falls
+  below a floor times the step before, so that outliers stay within reach;
+- exponential: eta(t) = eta(1) * decay^(t-1), with eta(1) such that the sum of all steps
+  is a multiple of the channel's range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from onnx2snn.calibration.trajectory import Trajectory
+from onnx2snn.ops.dynamics import Fire
+
+FLOORS = (0.4, 0.5, 0.6, 0.7, 0.8)
+BOOSTS = (1.0, 1.3, 1.6)
+DECAYS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+REACHES = (0.5, 1.0, 2.0)
+RECENCY = 0.5
+SMALLEST_STEP = 1e-8
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Initial estimate [C], step sizes [T, C] and the mean square error they leave, [T, C]."""
+
+    initial: Tensor
+    step_sizes: Tensor
+    errors: Tensor
+
+
+def _fit_step(estimate: Tensor, moving: Tensor, final: Tensor) -> Tensor:
+    """E[e * sigma] per channel: the least-squares step size."""
+    error = estimate - final
+    return torch.where(estimate >= moving, error, -error).mean(1)
+
+
+def least_squares(
+    data: Trajectory, fire: Fire, initial: Tensor, floor: float, boost: float
+) -> Candidate:
+    """Step sizes fitted one after another on the trajectory they produce."""
+    estimate = initial.unsqueeze(1).expand_as(data.final)
+    previous = torch.full_like(initial, SMALLEST_STEP)
+    steps, errors = [], []
+    for t in range(data.time_steps):
+        fitted = boost * _fit_step(estimate, data.moving[t], data.final)
+        previous = torch.maximum(fitted, floor * previous).clamp_min(SMALLEST_STEP)
+        estimate = estimate + fire(estimate, data.moving[t], previous.unsqueeze(1)).increment
+        steps.append(previous)
+        errors.append((estimate - data.final).square().mean(1))
+    return Candidate(initial, torch.stack(steps), torch.stack(errors))
+
+
+def fixed(data: Trajectory, fire: Fire, initial: Tensor, step_sizes: Tensor) -> Candidate:
+    """The errors that given step sizes [T, C] leave."""
+    estimate = initial.unsqueeze(1).expand_as(data.final)
+    errors = []
+    for t in range(data.time_steps):
+        eta = step_sizes[t].unsqueeze(1)
+        estimate = estimate + fire(estimate, data.moving[t], eta).increment
+        errors.append((estimate - data.final).square().mean(1))
+    return Candidate(initial, step_sizes, torch.stack(errors))
+
+
+def _candidates(data: Trajectory, fire: Fire) -> Iterator[Candidate]:
+    mean = data.final.mean(1)
+    for initial in (mean, torch.zeros_like(mean)):
+        for floor in FLOORS:
+            for boost in BOOSTS:
+                yield least_squares(data, fire, initial, floor, boost)
+        extent = (data.final - initial.unsqueeze(1)).abs().amax(1).clamp_min(SMALLEST_STEP)
+        time = torch.arange(data.time_steps, dtype=data.final.dtype, device=data.final.device)
+        for decay in DECAYS:
+            shape = decay**time
+            for reach in REACHES:
+                steps = reach * extent * (shape / shape.sum()).unsqueeze(1)
+                yield fixed(data, fire, initial, steps)
+
+
+def search(data: Trajectory, fire: Fire) -> Candidate:
+    """Per channel, the candidate with the least weighted error."""
+    weights = RECENCY ** torch.arange(
+        data.time_steps - 1, -1, -1, dtype=data.final.dtype, device=data.final.device
+    )
+    best, best_loss = None, torch.empty(0)
+    for candidate in _candidates(data, fire):
+        loss = (weights.unsqueeze(1) * candidate.errors).sum(0)
+        if best is None:
+            best, best_loss = candidate, loss
+            continue
+        better = loss < best_loss
+        best_loss = torch.where(better, loss, best_loss)
+        best = Candidate(
+            torch.where(better, candidate.initial, best.initial),
+            torch.where(better, candidate.step_sizes, best.step_sizes),
+            torch.where(better, candidate.errors, best.errors),
+        )
+    assert best is not None
+    return best

@@ -1,0 +1,119 @@
+"""Calibration: one walk through the plan, fixing one site after another.
+
+Sites are visited in topological order. With every upstream schedule fixed, the trajectory
+f(x(t)), t = 1 .. T, that a site chases is known; its schedule is chosen on it, and the
+site's spikes are passed on. Time is folded into the tensors, so each operator runs once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from onnx2snn.calibration.layout import ChannelAxes
+from onnx2snn.calibration.trajectory import Trajectory, by_channel
+from onnx2snn.ops.lowering import Site
+from onnx2snn.runtime.execute import Executor, Signals
+from onnx2snn.runtime.parameters import constants_on
+from onnx2snn.runtime.plan import Plan, SiteStep, step_outputs
+from onnx2snn.runtime.state import Parameters, State
+
+
+@dataclass(frozen=True)
+class SiteParameters:
+    """What the file stores for one site (shapes as in `runtime.parameters`)."""
+
+    scale: Tensor
+    initial: Tensor
+    step_sizes: Tensor
+
+
+DEVICE = torch.device("cpu")
+
+Choose = Callable[[SiteStep, Trajectory], SiteParameters]
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Walk:
+    """A calibration run over one batch of calibration data.
+
+    plan:    compiled from a graph whose sites have no parameters yet.
+    inputs:  calibration inputs as tensors.
+    targets: f* of every site, from the ANN.
+    choose:  picks a site's parameters on its trajectory.
+    """
+
+    plan: Plan
+    inputs: Mapping[str, Tensor]
+    targets: Callable[[SiteStep], Tensor]
+    choose: Choose
+    time_steps: int
+    chosen: dict[str, SiteParameters] = field(default_factory=dict)
+
+    def run(self, progress: Progress | None = None) -> dict[str, SiteParameters]:
+        """Parameters of every site, by its name."""
+        parameters: dict[str, Parameters] = {}
+        executor = Executor(
+            self.plan,
+            constants_on(self.plan, DEVICE, torch.float32),
+            parameters,
+            DEVICE,
+            torch.float32,
+        )
+        start, now = State(values=dict(self.inputs)), State(values=dict(self.inputs))
+        now = replace(now, operands=start.operands, transparent=start.transparent)
+        signals, axes = Signals(self.time_steps), ChannelAxes()
+        with torch.inference_mode():
+            for index, step in enumerate(self.plan.steps):
+                if isinstance(step, SiteStep):
+                    parameters[step.site.name] = self._fix(executor, step, now, signals, axes)
+                    now.spikes[step.site.name] = torch.zeros((), dtype=torch.int64)
+                executor.initialise(index, start)
+                self._copy(step_outputs(step), index, start, now)
+                executor.advance(index, now, signals)
+                axes.follow(step, self._rank(step_outputs(step), now, start))
+                if progress:
+                    progress(index + 1, len(self.plan.steps))
+        return self.chosen
+
+    def _fix(
+        self,
+        executor: Executor,
+        step: SiteStep,
+        now: State,
+        signals: Signals,
+        axes: ChannelAxes,
+    ) -> Parameters:
+        currents = executor.currents(step, now, signals)
+        moving = torch.stack(
+            [step.site.target(*(x[t] for x in currents)) for t in range(self.time_steps)]
+        )
+        final = self.targets(step).to(moving)
+        axis = _site_axis(step.site, axes, final.dim())
+        fixed = self.choose(step, by_channel(moving, final, axis))
+        self.chosen[step.site.name] = fixed
+        return Parameters.of(fixed.scale, fixed.initial, fixed.step_sizes)
+
+    def _copy(self, names: tuple[str, ...], index: int, start: State, now: State) -> None:
+        for name in names:
+            if name in start.values:
+                now.values[name] = start.values[name]
+        for name in self.plan.last_use[index]:
+            if name not in self.plan.kept:
+                now.values.pop(name, None)
+
+    def _rank(self, names: tuple[str, ...], *states: State) -> int:
+        for state in states:
+            for name in names:
+                if name in state.values:
+                    return state.values[name].dim()
+        return 0
+
+
+def _site_axis(site: Site, axes: ChannelAxes, rank: int) -> int | None:
+    known = [name for name in site.operands if name in axes.axes]
+    return axes.of(known[0] if known else site.operands[0], rank)

@@ -1,0 +1,167 @@
+"""Layer normalisation: y = (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import onnx_graphsurgeon as gs
+
+from onnx2snn.canonical.graph import (
+    Pass,
+    each_node,
+    insert_new,
+    integers,
+    is_op,
+    new_constant,
+    producer,
+    rank,
+    replace,
+    scalar,
+)
+
+
+@dataclass(frozen=True)
+class _Normalised:
+    source: gs.Tensor
+    axes: tuple[int, ...]
+    epsilon: float
+
+
+def mean_of(tensor: gs.Tensor) -> tuple[gs.Tensor, tuple[int, ...]] | None:
+    """The operand and axes if `tensor` is a mean that keeps its axes."""
+    node = producer(tensor)
+    if not is_op(node, "ReduceMean") or node is None or not node.attrs.get("keepdims", 1):
+        return None
+    source, axes = node.inputs[0], integers(node, 1, "axes")
+    count = rank(source)
+    if count is None or not axes:
+        return None
+    return source, tuple(sorted(axis % count for axis in axes))
+
+
+def centred(tensor: gs.Tensor) -> tuple[gs.Tensor, tuple[int, ...]] | None:
+    """The x and axes of x - mean(x)."""
+    node = producer(tensor)
+    if node is None or not is_op(node, "Sub"):
+        return None
+    mean = mean_of(node.inputs[1])
+    return mean if mean is not None and mean[0] is node.inputs[0] else None
+
+
+def _square_root(tensor: gs.Tensor) -> gs.Tensor | None:
+    node = producer(tensor)
+    if node is None:
+        return None
+    root = is_op(node, "Sqrt") or (is_op(node, "Pow") and scalar(node.inputs[1]) == 0.5)
+    return node.inputs[0] if root else None
+
+
+def _inverse_root(tensor: gs.Tensor) -> gs.Tensor | None:
+    node = producer(tensor)
+    if node is None:
+        return None
+    if is_op(node, "Pow"):
+        return node.inputs[0] if scalar(node.inputs[1]) == -0.5 else None
+    if is_op(node, "Reciprocal"):
+        return _square_root(node.inputs[0])
+    if is_op(node, "Div") and scalar(node.inputs[0]) == 1:
+        return _square_root(node.inputs[1])
+    return None
+
+
+def _split_epsilon(tensor: gs.Tensor) -> tuple[gs.Tensor, float] | None:
+    node = producer(tensor)
+    if node is None or not is_op(node, "Add"):
+        return None
+    for variance, offset in (node.inputs, reversed(node.inputs)):
+        value = scalar(offset)
+        if value is not None and value > 0:
+            return variance, value
+    return None
+
+
+def _squared(tensor: gs.Tensor) -> gs.Tensor | None:
+    node = producer(tensor)
+    if node is None:
+        return None
+    if is_op(node, "Pow"):
+        return node.inputs[0] if scalar(node.inputs[1]) == 2 else None
+    first = node.inputs[0]
+    return first if is_op(node, "Mul") and node.inputs[1] is first else None
+
+
+def _match(node: gs.Node) -> _Normalised | None:
+    """The three ways to divide: c / s, c * (1 / s), (1 / s) * c."""
+    if is_op(node, "Div"):
+        return _normalised(node.inputs[0], _square_root(node.inputs[1]))
+    if is_op(node, "Mul"):
+        first, second = node.inputs
+        return _normalised(first, _inverse_root(second)) or _normalised(
+            second, _inverse_root(first)
+        )
+    return None
+
+
+def _normalised(numerator: gs.Tensor, radicand: gs.Tensor | None) -> _Normalised | None:
+    above, parts = centred(numerator), None if radicand is None else _split_epsilon(radicand)
+    if above is None or parts is None:
+        return None
+    variance, epsilon = parts
+    spread = mean_of(variance)
+    base = None if spread is None else _squared(spread[0])
+    if spread is None or base is None:
+        return None
+    below = above if base is numerator else centred(base)
+    same = below is not None and below[0] is above[0] and above[1] == below[1] == spread[1]
+    return _Normalised(above[0], above[1], epsilon) if same else None
+
+
+def _rewrite(graph: gs.Graph, node: gs.Node) -> bool:
+    found = _match(node)
+    if found is None or found.source.shape is None or node.outputs[0].dtype is None:
+        return False
+    shape = list(found.source.shape)
+    widths = [shape[axis] for axis in found.axes]
+    if not all(isinstance(width, int) for width in widths) or prod(widths) > 1 << 24:
+        return False
+    inner = len(found.axes)
+    order = [axis for axis in range(len(shape)) if axis not in found.axes] + list(found.axes)
+    ones = np.ones(widths, dtype=node.outputs[0].dtype)
+    scale = new_constant(graph, f"{node.outputs[0].name}_scale", ones)
+    attributes = {"axis": -inner, "epsilon": found.epsilon}
+    if order == sorted(order):
+        replace(graph, node, "LayerNormalization", [found.source, scale], attributes)
+        return True
+    moved = [shape[axis] for axis in order]
+    source = insert_new(graph, node, "Transpose", [found.source], moved, {"perm": order})
+    result = insert_new(graph, node, "LayerNormalization", [source, scale], moved, attributes)
+    back = [order.index(axis) for axis in range(len(order))]
+    replace(graph, node, "Transpose", [result], {"perm": back})
+    return True
+
+
+def _trailing_axis(graph: gs.Graph, node: gs.Node) -> bool:
+    """Count the first normalised axis from the end, as most exporters do."""
+    if not is_op(node, "LayerNormalization") or node.attrs.get("axis", -1) < 0:
+        return False
+    count = rank(node.inputs[0])
+    if count is None:
+        return False
+    node.attrs["axis"] = node.attrs["axis"] - count
+    return True
+
+
+LAYER_NORM = Pass(
+    name="layer-norm",
+    requires="shapes inferred, constants folded",
+    ensures="each decomposed layer normalisation of known width is one LayerNormalization",
+    run=each_node(_rewrite),
+)
+LAYER_NORM_AXIS = Pass(
+    name="layer-norm-axis",
+    requires="shapes inferred",
+    ensures="LayerNormalization counts its axis from the end",
+    run=each_node(_trailing_axis),
+)

@@ -1,0 +1,75 @@
+"""`onnx2snn evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from onnx2snn import files
+from onnx2snn.calibration.ann import open_onnxruntime
+from onnx2snn.cli.inspect import write_json
+from onnx2snn.cli.options import (
+    PATH,
+    POSITIVE,
+    STEPS,
+    debug_option,
+    device_options,
+    force_option,
+    progress,
+)
+from onnx2snn.cli.tables import evaluation_table
+from onnx2snn.data import read_arrays, split_labels
+from onnx2snn.evaluation import evaluate
+from onnx2snn.runtime import SpikingSession
+from onnx2snn.runtime.loading import load_model
+
+
+def _default_steps(time_steps: int) -> tuple[int, ...]:
+    """Powers of two from 4 and the last step."""
+    powers = (2**k for k in range(2, time_steps.bit_length()))
+    return tuple(sorted({*powers, time_steps}))
+
+
+@click.command("evaluate")
+@click.argument("model", type=PATH)
+@click.option("--data", type=PATH, required=True, help=".npz with inputs and optional 'labels'.")
+@click.option("--ann", type=PATH, help="The ANN [default: the spiking file's own limit].")
+@click.option("--at", type=STEPS, help="Time steps to report [default: 4,8,16,.. to T].")
+@click.option("--limit", type=POSITIVE, help="Use only the first N samples.")
+@click.option("--batch-size", type=POSITIVE, default=64, show_default=True)
+@click.option("--json", "json_path", type=PATH, help="Also write the report to this file.")
+@device_options
+@force_option
+@debug_option
+def evaluate_command(
+    model: Path,
+    data: Path,
+    ann: Path | None,
+    at: tuple[int, ...] | None,
+    limit: int | None,
+    batch_size: int,
+    json_path: Path | None,
+    device: str,
+    precision: str,
+    force: bool,
+) -> None:
+    """Compare the spiking file MODEL with its ANN on labelled data."""
+    if json_path:
+        files.check_output(json_path, force=force)
+    session = SpikingSession(model, device=device, precision=precision)
+    feed, labels = split_labels(read_arrays(data), session.get_inputs())
+    feed = {name: array[:limit] for name, array in feed.items()}
+    with progress("evaluating") as report:
+        result = evaluate(
+            session,
+            open_onnxruntime(load_model(ann or model)),
+            feed,
+            None if labels is None else labels[:limit],
+            at or _default_steps(session.time_steps),
+            batch_size=batch_size,
+            progress=report,
+        )
+    click.echo(evaluation_table(result))
+    if json_path:
+        write_json(json_path, result.to_json(), force=force)

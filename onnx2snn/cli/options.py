@@ -1,0 +1,89 @@
+"""Parameter types, shared options and progress of the commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from onnx2snn.runtime.session import PRECISIONS
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+
+
+class StepList(click.ParamType[tuple[int, ...]]):
+    """A comma-separated list of time steps, e.g. 8,16,32."""
+
+    name = "steps"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Whole numbers of at least 1, in rising order."""
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in str(value).split(",")]
+        if not all(part.isdecimal() and int(part) > 0 for part in parts):
+            self.fail(f"'{value}' is no list of positive whole numbers such as 8,16,32", param, ctx)
+        return tuple(sorted({int(part) for part in parts}))
+
+
+STEPS = StepList()
+POSITIVE = click.IntRange(min=1)
+
+
+def device_options(command: Command) -> Command:
+    """`--device` and `--precision`."""
+    for option in (
+        click.option(
+            "--precision",
+            type=click.Choice(list(PRECISIONS)),
+            default="float32",
+            show_default=True,
+            help="Type of states and weights.",
+        ),
+        click.option(
+            "--device",
+            type=click.Choice(["auto", "cpu", "cuda"]),
+            default="auto",
+            show_default=True,
+            help="Where to run; auto takes the GPU where there is one.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def debug_option(command: Command) -> Command:
+    """`--debug`, which the entry point reads."""
+    return click.option(
+        "--debug", is_flag=True, expose_value=False, help="Show a traceback on errors."
+    )(command)
+
+
+def force_option(command: Command) -> Command:
+    """`--force`, to replace existing files."""
+    return click.option("--force", is_flag=True, help="Replace existing output files.")(command)
+
+
+Report = Callable[[int, int], None]
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Report]:
+    """A progress bar on standard error, drawn only on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
+
+        def report(done: int, total: int) -> None:
+            bar.update(1000 * done // max(total, 1) - bar.pos)
+
+        yield report

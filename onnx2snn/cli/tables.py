@@ -1,0 +1,59 @@
+"""Plain-text tables of the reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from onnx2snn.coverage import ROLES, Coverage
+from onnx2snn.evaluation import Evaluation
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns aligned: the first to the left, the others to the right."""
+    widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *others = (
+            cell.ljust(w) if i == 0 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(cells, widths, strict=True))
+        )
+        return "  ".join([first, *others]).rstrip()
+
+    return "\n".join(line(cells) for cells in (header, *rows))
+
+
+def coverage_table(report: Coverage) -> str:
+    """Nodes per operator type and role, the total, and why analog nodes are analog."""
+    rows = [
+        [op_type, *(str(counts[role] or "-") for role in ROLES)]
+        for op_type, counts in sorted(report.by_op_type().items())
+    ]
+    rows.append(["total", *(str(report.counts[role]) for role in ROLES)])
+    text = table(["operator", *ROLES], rows)
+    reasons = [f"analog: {n.name} ({n.op_type}): {n.reason}" for n in report.analog]
+    return "\n".join([text, *reasons])
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def evaluation_table(result: Evaluation) -> str:
+    """Accuracy over time steps, below the ANN's."""
+    header = [
+        "T", "top-1 %", "agreement %", "relative error", "spike rate", "SOPs", "energy / ANN"
+    ]  # fmt: skip
+    rows = [["ANN", _percent(result.ann_top1), "100.00", "0", "-", "-", "1"]]
+    for row in result.rows:
+        rows.append(
+            [
+                str(row.time_steps),
+                _percent(row.top1),
+                _percent(row.agreement),
+                f"{row.relative_error:.4f}",
+                f"{row.spike_rate:.3f}",
+                f"{row.sops:.3g}",
+                f"{row.energy_ratio:.2f}",
+            ]
+        )
+    return table(header, rows)

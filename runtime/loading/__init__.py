@@ -1,0 +1,6 @@
+"""Safe loading of untrusted model files."""
+
+from onnx2snn.runtime.loading.checks import check_model
+from onnx2snn.runtime.loading.load import load_model, parse_model, sha256
+
+__all__ = ["check_model", "load_model", "parse_model", "sha256"]
