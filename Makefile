@@ -3,32 +3,47 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
-PYTEST := $(BIN)/python -m pytest -q
+ROOT := $(CURDIR)
+PIP := pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-all test-wheel lint bench clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -c constraints.txt --editable ".[test,lint]"
+	$(BIN)/$(PIP) -c constraints.txt --editable ".[test,lint]"
 	touch $@
 
 demo: $(STAMP)
 	$(BIN)/python -m models.demo
 
 test: $(STAMP)
-	$(PYTEST) -m "not slow" tests
+	$(BIN)/python -m pytest -q -m "not slow" tests
 
 test-all: $(STAMP)
-	$(PYTEST) tests
+	$(BIN)/python -m pytest -q tests
 
+# The wheel is where the mapping of ops/ and runtime/ is real; its tests run from elsewhere,
+# since the repository root would shadow the installed package.
+test-wheel:
+	rm -rf build/wheel build/clean && mkdir -p build/wheel build/elsewhere
+	$(PYTHON) -m venv build/clean
+	build/clean/bin/pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	build/clean/bin/$(PIP) -c constraints.txt "$$(ls build/wheel/*.whl)[test]"
+	cd build/elsewhere && $(ROOT)/build/clean/bin/python -m pytest -q -m "not slow" \
+		-c $(ROOT)/pyproject.toml --rootdir $(ROOT) -p no:cacheprovider $(ROOT)/tests
+
+# Types and import contracts are checked on the installed form of the package.
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python tests/typecheck.py
-	$(BIN)/lint-imports
+	rm -rf build/installed && $(BIN)/$(PIP) --no-deps --target build/installed .
+	cd build/installed && $(ROOT)/$(BIN)/mypy --config-file $(ROOT)/pyproject.toml -p onnx2snn
+	cd build/installed && $(ROOT)/$(BIN)/lint-imports --config $(ROOT)/pyproject.toml
+	$(BIN)/mypy --config-file pyproject.toml models benchmarks
 
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks.accuracy
+	$(BIN)/python -m benchmarks.accuracy --spikes binary
+	$(BIN)/python -m benchmarks.accuracy --spikes ternary
 	$(BIN)/python -m benchmarks.paper_size
 
 clean:

@@ -13,17 +13,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from onnx2snn import files
 from onnx2snn.annotate import annotate
 from onnx2snn.calibration import data as calibration_data
-from onnx2snn.calibration.ann import AnnTargets, activations
+from onnx2snn.calibration.ann import AnnTargets
 from onnx2snn.calibration.choose import SCHEDULE_NAMES, chooser
+from onnx2snn.calibration.values import ann_values, first_samples, sample_count, single
 from onnx2snn.calibration.walk import SiteParameters, Walk
 from onnx2snn.canonical import canonicalise
 from onnx2snn.coverage import Coverage, coverage
@@ -32,10 +31,8 @@ from onnx2snn.ops.dynamics import ALPHABETS
 from onnx2snn.ops.errors import ModelError, UsageError
 from onnx2snn.runtime.graph import read_graph
 from onnx2snn.runtime.loading import load_model, sha256
-from onnx2snn.runtime.open import REFUSALS_KEY
+from onnx2snn.runtime.open import REFUSALS_KEY, is_spiking
 from onnx2snn.runtime.plan import Plan, compile_plan
-
-CANONICAL_TOLERANCE = 1e-3
 
 Feed = Mapping[str, NDArray[Any]]
 Progress = Callable[[str, int, int], None]
@@ -96,9 +93,17 @@ class Source:
     def read(model: str | Path | onnx.ModelProto) -> Source:
         """Load, check and canonicalise a model."""
         if isinstance(model, onnx.ModelProto):
-            return Source(model, canonicalise(model), "")
+            return Source(model, _canonical(model), "")
         original = load_model(Path(model))
-        return Source(original, canonicalise(original), sha256(Path(model)))
+        return Source(original, _canonical(original), sha256(Path(model)))
+
+
+def _canonical(model: onnx.ModelProto) -> onnx.ModelProto:
+    if is_spiking(model):
+        raise ModelError(
+            "the model is a spiking file already; convert the model that it was made from"
+        )
+    return canonicalise(model)
 
 
 def matched_plan(source: Source, settings: Settings) -> tuple[Matched, Plan]:
@@ -131,13 +136,13 @@ def convert(
     report = coverage(plan, matched.refusals)
     _check_coverage(report, chosen_settings)
     feed = _calibration_feed(plan, calibration)
-    samples = _samples(feed)
-    values = _ann_values(source, plan, feed, chosen_settings.time_steps)
-    feed = {name: array[: values.samples] for name, array in feed.items()}
+    samples = sample_count(feed)
+    values = ann_values(source.original, source.canonical, plan, feed, chosen_settings.time_steps)
+    feed = first_samples(feed, values.samples)
     walk = Walk(
         plan,
-        {name: torch.from_numpy(array) for name, array in feed.items()},
-        AnnTargets(values.tensors),
+        {name: single(torch.from_numpy(array)) for name, array in feed.items()},
+        AnnTargets(values.tensors, values.parts),
         choose,
         chosen_settings.time_steps,
     )
@@ -189,63 +194,6 @@ def _calibration_feed(plan: Plan, calibration: Feed | None) -> calibration_data.
         stacklevel=3,
     )
     return calibration_data.synthetic(plan.graph.inputs)
-
-
-def _samples(feed: Feed) -> int:
-    return next((array.shape[0] for array in feed.values() if array.ndim), 1)
-
-
-@dataclass(frozen=True)
-class _AnnValues:
-    tensors: Mapping[str, Tensor]
-    samples: int
-
-
-def _ann_values(source: Source, plan: Plan, feed: Feed, time_steps: int) -> _AnnValues:
-    """Operands of every spiking node as onnxruntime computes them on calibration data."""
-    operands = dict.fromkeys(name for step in plan.sites for name in step.source.inputs if name)
-    wanted = [name for name in operands if name not in plan.constants]
-    outputs = [o.name for o in plan.graph.outputs]
-    one = {name: array[:1] for name, array in feed.items()}
-    model = _with_open_batch(source.canonical)
-    first = activations(model, [*wanted, *outputs], one)
-    _check_canonical(source.original, outputs, first, one)
-    neurons = max((first[name].numel() for name in wanted), default=1)
-    samples = calibration_data.affordable(_samples(feed), time_steps, neurons)
-    tensors = activations(model, wanted, {name: array[:samples] for name, array in feed.items()})
-    constants = {
-        name: torch.from_numpy(np.array(plan.constants[name]))
-        for name in operands
-        if name in plan.constants
-    }
-    return _AnnValues({**tensors, **constants}, samples)
-
-
-def _check_canonical(
-    original: onnx.ModelProto, outputs: list[str], found: Mapping[str, Tensor], feed: Feed
-) -> None:
-    """The canonical form must answer as the original model does."""
-    expected = activations(_with_open_batch(original), outputs, feed)
-    for name in outputs:
-        reference = expected[name].double()
-        difference = (found[name].double() - reference).norm()
-        if difference > CANONICAL_TOLERANCE * reference.norm().clamp_min(1e-3):
-            raise ModelError(
-                f"output '{name}' of the canonical form differs from the model's by "
-                f"{float(difference):.2g}; this is a fault of onnx2snn, please report it"
-            )
-
-
-def _with_open_batch(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with the first axis of its inputs and outputs left open."""
-    opened = onnx.ModelProto()
-    opened.CopyFrom(model)
-    del opened.graph.value_info[:]
-    for value in (*opened.graph.input, *opened.graph.output):
-        shape = value.type.tensor_type.shape
-        if shape.dim:
-            shape.dim[0].dim_param = "onnx2snn_batch"
-    return opened
 
 
 def _stage(progress: Progress | None, stage: str) -> Callable[[int, int], None] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ from onnx2snn.runtime.graph import TensorInfo
 
 LABELS = "labels"
 
+# NotImplementedError and RuntimeError: unknown compression, encrypted members.
+_UNREADABLE = (
+    *(ValueError, OSError, EOFError, KeyError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -24,20 +31,25 @@ def read_arrays(path: Path) -> Arrays:
     if not path.is_file():
         raise DataError(f"{path}: there is no such file; give an .npz file")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} is no .npz archive; save with numpy.savez(name=array)")
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise DataError(f"{path} is no .npz archive; save with numpy.savez(name=array)")
+        with archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path} cannot be read as .npz of plain arrays: {reason}") from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise DataError(f"{path}: '{name}' is no array; save with numpy.savez(name=array)")
+    return arrays
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], *, force: bool) -> None:
     """Write arrays to an .npz file, whole or not at all."""
 
     def fill(stream: Any) -> None:
-        np.savez(stream, **dict(arrays))
+        np.savez(stream, allow_pickle=False, **dict(arrays))
 
     files.write(path, fill, force=force)
 

@@ -10,8 +10,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.energy import Account
-from onnx2snn.runtime.session import SpikingSession
+from onnx2snn.runtime.session import SpikingSession, checked_input
 
 Feed = Mapping[str, NDArray[Any]]
 Outputs = Mapping[str, NDArray[Any]]
@@ -21,14 +22,16 @@ Outputs = Mapping[str, NDArray[Any]]
 class Tally:
     """Running totals of a comparison with the ANN.
 
-    hits:    samples whose class is the label; None without labels.
-    agreed:  samples whose class is the ANN's.
-    squares: sum of squared output differences and of squared ANN outputs.
+    hits:       samples whose class is the label.
+    agreed:     samples whose class is the ANN's.
+    classified: whether every sample has one class, so that labels mean something.
+    squares:    sum of squared output differences and of squared ANN outputs.
     """
 
     hits: int = 0
     agreed: int = 0
     samples: int = 0
+    classified: bool = True
     squares: tuple[float, float] = (0.0, 0.0)
     account: Account = field(default_factory=lambda: Account(0, 0, 0.0, 0, 0))
 
@@ -38,7 +41,8 @@ class Tally:
         classes, expected = predicted(found[first]), predicted(reference[first])
         self.samples += len(classes)
         self.agreed += int((classes == expected).all(axis=tuple(range(1, classes.ndim))).sum())
-        if labels is not None and classes.ndim == 1:
+        self.classified = self.classified and classes.ndim == 1
+        if labels is not None and classes.shape == labels.shape:
             self.hits += int((classes == labels).sum())
         error, norm = self.squares
         for name, value in reference.items():
@@ -121,16 +125,17 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Run SNN and ANN over all samples, batch by batch, and compare them at each step of `at`."""
-    names = [info.name for info in session.get_outputs()]
-    samples = len(next(iter(feed.values())))
+    _check_interface(session, ann)
+    samples = max((len(array) for array in feed.values() if array.ndim), default=1)
     at = sorted(set(at))
     tallies = {t: Tally() for t in at}
     reference_tally = Tally()
+    batch_size = _fixed_batch(session) or batch_size
     for start in range(0, samples, batch_size):
-        batch = {name: array[start : start + batch_size] for name, array in feed.items()}
-        truth = None if labels is None else labels[start : start + batch_size]
-        inputs = {i.name: batch[i.name].astype(_numpy_type(i.type)) for i in ann.get_inputs()}
-        reference = dict(zip(names, ann.run(names, inputs), strict=True))
+        rows = slice(start, start + batch_size)
+        batch = {name: array[rows] if array.ndim else array for name, array in feed.items()}
+        truth = None if labels is None else labels[rows]
+        reference = _answers(session, ann, batch)
         reference_tally.add(reference, reference, truth)
         for point in session.simulate(batch, at):
             tally = tallies[point.time_steps]
@@ -138,7 +143,7 @@ def evaluate(
             tally.account = tally.account + point.account
         if progress:
             progress(min(start + batch_size, samples), samples)
-    labelled = labels is not None and reference_tally.samples == samples
+    labelled = labels is not None and reference_tally.classified
     return Evaluation(
         ann_top1=100.0 * reference_tally.hits / samples if labelled else None,
         rows=tuple(_row(t, tallies[t], labelled) for t in at),
@@ -146,7 +151,39 @@ def evaluate(
     )
 
 
-def _numpy_type(name: str) -> Any:
-    known = {"float": "float32", "double": "float64", "bool": "bool"}
-    inner = name.removeprefix("tensor(").removesuffix(")")
-    return np.dtype(known.get(inner, inner))
+def _check_interface(session: SpikingSession, ann: onnxruntime.InferenceSession) -> None:
+    """The ANN must read and write the tensors of the spiking file."""
+    for what, known, needed in (
+        ("input", session.get_inputs(), ann.get_inputs()),
+        ("output", ann.get_outputs(), session.get_outputs()),
+    ):
+        missing = {info.name for info in needed} - {info.name for info in known}
+        if missing:
+            raise ModelError(
+                f"the ANN does not fit the spiking file: {what} '{min(missing)}' is not among "
+                "both models'; name the model that was converted with --ann"
+            )
+
+
+def _fixed_batch(session: SpikingSession) -> int | None:
+    """The batch size that the model is fixed to, None where it is open."""
+    shapes = [info.shape for info in session.get_inputs() if info.shape]
+    return next((shape[0] for shape in shapes if isinstance(shape[0], int)), None)
+
+
+def _answers(
+    session: SpikingSession, ann: onnxruntime.InferenceSession, batch: Feed
+) -> dict[str, NDArray[Any]]:
+    """What the ANN answers, by output name."""
+    types = {info.name: info.dtype for info in session.get_inputs()}
+    checked = {
+        info.name: checked_input(info, batch[info.name]).astype(types[info.name], copy=False)
+        for info in session.get_inputs()
+    }
+    names = [info.name for info in session.get_outputs()]
+    try:
+        results = ann.run(names, {i.name: checked[i.name] for i in ann.get_inputs()})
+    except Exception as error:  # onnxruntime's errors share no base class of their own
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"onnxruntime cannot run the ANN: {reason}") from error
+    return dict(zip(names, results, strict=True))

@@ -9,6 +9,7 @@ import onnx
 
 from onnx2snn.conversion import Settings, Source, matched_plan
 from onnx2snn.coverage import Coverage, coverage
+from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.graph import read_graph
 from onnx2snn.runtime.loading import load_model
 from onnx2snn.runtime.open import REFUSALS_KEY, is_spiking
@@ -22,4 +23,16 @@ def inspect_model(model: str | Path | onnx.ModelProto) -> Coverage:
         matched, plan = matched_plan(Source.read(loaded), Settings())
         return coverage(plan, matched.refusals)
     plan = compile_plan(read_graph(loaded))
-    return coverage(plan, json.loads(plan.graph.metadata.get(REFUSALS_KEY, "{}")))
+    return coverage(plan, _refusals(plan.graph.metadata.get(REFUSALS_KEY, "{}")))
+
+
+def _refusals(text: str) -> dict[str, str]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ModelError(
+            f"metadata '{REFUSALS_KEY}' is no JSON; convert the model again"
+        ) from error
+    if not isinstance(found, dict):
+        raise ModelError(f"metadata '{REFUSALS_KEY}' is no object; convert the model again")
+    return {str(name): str(reason) for name, reason in found.items()}

@@ -15,4 +15,5 @@ EXP = SpikingOperator(
     source="Exp",
     equation="f(x) = exp(x)",
     build=unary(exp),
+    claim=0.05,
 )

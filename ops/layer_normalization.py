@@ -73,5 +73,5 @@ LAYER_NORMALIZATION = SpikingOperator(
         Attribute("stash_type", "int", 1),
         Attribute("sites", "string", "decomposed", ("decomposed", "fused")),
     ),
-    claim=0.05,
+    claim=0.03,
 )

@@ -1,4 +1,4 @@
-"""Log (ONNX Log-13): f(x) = log(x); where an estimate of x is not positive the neuron waits."""
+"""Log (ONNX Log-13): f(x) = log(max(x, tiny)), tiny the least normal number."""
 
 import torch
 
@@ -7,12 +7,12 @@ from onnx2snn.ops.target import Target
 
 
 def log() -> Target:
-    """f(x) = log(x); where an estimate of x is not positive the neuron waits."""
-    return Target("log", 1, torch.log)
+    """f(x) = log(max(x, tiny)): estimates of x may be negative on their way."""
+    return Target("log", 1, lambda x: x.clamp_min(torch.finfo(x.dtype).tiny).log())
 
 
 LOG = SpikingOperator(
     source="Log",
-    equation="f(x) = log(x); where an estimate of x is not positive the neuron waits",
+    equation="f(x) = log(x)",
     build=unary(log),
 )

@@ -76,6 +76,11 @@ def _build_pool(
     pads = attributes["pads"] or [0] * (2 * rank)
     if (len(strides), len(dilations), len(pads)) != (rank, rank, 2 * rank):
         raise ModelError(f"strides, dilations and pads do not fit a kernel of {rank} axes")
+    if min(*strides, *dilations) < 1 or min(pads) < 0:
+        raise ModelError(
+            f"strides {strides}, dilations {dilations} and pads {pads}: strides and dilations "
+            "must be positive, pads not negative"
+        )
     for i, name in enumerate(_axis_names(rank)):
         geometry = {
             "kernel": kernel[i],
@@ -94,6 +99,8 @@ def _build_global(
 ) -> str:
     (x,) = operands
     extents = attributes["extents"] or []
+    if not extents or min(extents) < 1:
+        raise ModelError(f"attribute 'extents' is {extents}; it needs positive sizes")
     for i, name in enumerate(_axis_names(len(extents))):
         geometry = {
             "kernel": extents[i],
@@ -120,7 +127,6 @@ MAX_POOL = SpikingOperator(
         Attribute("storage_order", "int", 0),
         Attribute("strides", "ints"),
     ),
-    claim=0.1,
 )
 
 GLOBAL_MAX_POOL = SpikingOperator(
@@ -129,5 +135,4 @@ GLOBAL_MAX_POOL = SpikingOperator(
     build=_build_global,
     attributes=(Attribute("extents", "ints"),),
     body="Y = GlobalMaxPool (X)",
-    claim=0.1,
 )

@@ -85,7 +85,7 @@ def _body(operator: SpikingOperator) -> Iterable[NodeProto]:
     text = f"""<domain: "{DOMAIN}", opset_import: ["" : {BODY_OPSET}]>
     {operator.op_type} <{", ".join(a.name for a in operator.attributes)}>
     ({", ".join(operator.operands)}) => (Y) {{ {operator.body} }}"""
-    return parser.parse_function(text).node
+    return list(parser.parse_function(text).node)
 
 
 def function_body(operator: SpikingOperator, parameters: int, opset: int) -> FunctionProto:

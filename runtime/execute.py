@@ -62,6 +62,7 @@ class Executor:
         """Evaluate step `index` at t = 0, with v(0) for every site."""
         step = self.plan.steps[index]
         operands = self._values(step, state)
+        results: Sequence[Tensor]
         if isinstance(step, SiteStep):
             results = [self._initial_estimate(step, operands, state)]
         else:
@@ -74,6 +75,10 @@ class Executor:
             state.operands[index] = _increment_operands(step, operands)
             if _is_transparent(step, operands, results):
                 state.transparent.add(index)
+        self.release(index, state)
+
+    def release(self, index: int, state: State) -> None:
+        """Forget what no step after `index` reads, but for the tensors the plan keeps."""
         for name in self.plan.last_use[index]:
             if name not in self.plan.kept:
                 state.values.pop(name, None)
@@ -103,7 +108,7 @@ class Executor:
         result = torch.empty_like(increments)
         for t in range(signals.steps):
             before = torch.add(before, increments[t], out=result[t])
-        state.values[name] = before
+        state.values[name] = _last(result)
         signals.trajectories[name] = result
         return result
 
@@ -137,7 +142,7 @@ class Executor:
         return self.fallbacks[node.name]
 
     def _initial_estimate(self, step: SiteStep, operands: Operands, state: State) -> Tensor:
-        target = step.site.target(*operands)
+        target = step.site.target(*(x for x in operands if x is not None))
         initial = self.parameters[step.site.name].initial
         state.neurons[step.site.name] = target.numel()
         state.spikes[step.site.name] = torch.zeros((), dtype=torch.int64, device=target.device)
@@ -209,7 +214,7 @@ class Executor:
                 before = state.values[name].unsqueeze(0)
                 signals.increments[name] = result - torch.cat([before, result[:-1]])
             signals.trajectories[name] = result
-            state.values[name] = result[-1]
+            state.values[name] = _last(result)
 
     def _over_time(
         self,
@@ -233,18 +238,23 @@ class Executor:
             x = operands[0]
             assert x is not None
             results = self._apply(node, operator, [x.flatten(0, 1), *operands[1:]])
-            return [r.unflatten(0, (steps, x.shape[1])) for r in results]
-        axes = tuple(0 if i in varying else None for i in range(len(operands)))
-        tensors = [i for i, x in enumerate(operands) if x is not None]
+            return [r.reshape(steps, r.shape[0] // steps, *r.shape[1:]) for r in results]
+        present = {i: x for i, x in enumerate(operands) if x is not None}
+        axes = tuple(0 if i in varying else None for i in present)
 
-        def call(*present: Tensor) -> tuple[Tensor, ...]:
+        def call(*tensors: Tensor) -> tuple[Tensor, ...]:
             full: Operands = [None] * len(operands)
-            for i, x in zip(tensors, present, strict=True):
+            for i, x in zip(present, tensors, strict=True):
                 full[i] = x
             return tuple(self._apply(node, operator, full))
 
-        mapped = torch.vmap(call, in_dims=tuple(axes[i] for i in tensors))
-        return mapped(*(operands[i] for i in tensors))  # type: ignore[no-any-return]
+        results = torch.vmap(call, in_dims=axes)(*present.values())
+        return list(results)
+
+
+def _last(trajectory: Tensor) -> Tensor:
+    """The value after the block, in storage of its own so that the block can be freed."""
+    return trajectory[-1].clone() if trajectory.shape[0] > 1 else trajectory[-1]
 
 
 def _names(step: Step) -> tuple[str, ...]:

@@ -53,8 +53,26 @@ def read_parameters(plan: Plan, device: torch.device, dtype: torch.dtype) -> dic
         def tensor(array: NDArray[np.float64]) -> Tensor:
             return torch.from_numpy(np.array(array)).to(device, dtype)
 
-        result[step.site.name] = Parameters.of(*map(tensor, (scale, initial, step_sizes)))
+        try:
+            result[step.site.name] = Parameters.of(*map(tensor, (scale, initial, step_sizes)))
+        except RuntimeError as error:
+            raise ModelError(
+                f"site '{step.site.name}': a scale of shape {list(scale.shape)} does not fit step "
+                f"sizes of shape {list(step_sizes.shape)}; convert the model again"
+            ) from error
     return result
+
+
+def check_fit(site: str, parameters: Parameters, neurons: Tensor) -> None:
+    """Raise ModelError unless the step sizes broadcast to the neurons of the site."""
+    shape = parameters.step_sizes.shape[1:]
+    try:
+        neurons.new_empty(()).expand(shape).expand(neurons.shape)
+    except RuntimeError as error:
+        raise ModelError(
+            f"site '{site}': step sizes of shape {list(shape)} per step do not fit neurons of "
+            f"shape {list(neurons.shape)}; convert the model again"
+        ) from error
 
 
 def constants_on(plan: Plan, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:

@@ -18,8 +18,8 @@ from onnx2snn.runtime.energy import Account, account
 from onnx2snn.runtime.execute import Executor, Signals
 from onnx2snn.runtime.graph import TensorInfo, read_graph
 from onnx2snn.runtime.open import open_model
-from onnx2snn.runtime.parameters import constants_on, read_parameters
-from onnx2snn.runtime.plan import ConstantStep, Plan, compile_plan
+from onnx2snn.runtime.parameters import check_fit, constants_on, read_parameters
+from onnx2snn.runtime.plan import ConstantStep, Plan, SiteStep, compile_plan
 from onnx2snn.runtime.state import State
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
@@ -128,7 +128,7 @@ class SpikingSession:
         if unknown:
             raise DataError(f"the model has no output '{min(unknown)}'")
         if at is None:
-            (point,) = self.simulate(feed, [time_steps or self.time_steps])
+            (point,) = self.simulate(feed, [self.time_steps if time_steps is None else time_steps])
             return [point.outputs[name] for name in names]
         points = {p.time_steps: p for p in self.simulate(feed, at)}
         return [np.stack([points[t].outputs[name] for t in at]) for name in names]
@@ -153,7 +153,9 @@ class SpikingSession:
         return points
 
     def _checked_steps(self, at: Iterable[int]) -> list[int]:
-        wanted = sorted(set(at))
+        wanted = list(at)
+        if not wanted:
+            raise UsageError("no time step was asked for; name at least one")
         for t in wanted:
             if isinstance(t, bool) or not isinstance(t, int | np.integer) or t < 1:
                 raise UsageError(f"time steps must be positive whole numbers, not {t!r}")
@@ -162,7 +164,7 @@ class SpikingSession:
                     f"{t} time steps were asked for, but the file holds a schedule of "
                     f"{self.time_steps}; convert with --time-steps {t}"
                 )
-        return wanted
+        return sorted({int(t) for t in wanted})
 
     def _initial_state(self, feed: Feed) -> State:
         state = State(values=self._inputs(feed))
@@ -173,11 +175,16 @@ class SpikingSession:
             if isinstance(step, ConstantStep) and step.shape_only:
                 if known is None:
                     self._executor.initialise(index, state)
-                    shapes.update({o: state.values[o] for o in step.node.outputs if o})
+                    outputs = [o for o in step.node.outputs if o in state.values]
+                    shapes.update({o: state.values[o] for o in outputs})
                 else:
-                    state.values.update({o: known[o] for o in step.node.outputs if o})
+                    state.values.update({o: known[o] for o in step.node.outputs if o in known})
+                    self._executor.release(index, state)
             else:
                 self._executor.initialise(index, state)
+            if isinstance(step, SiteStep):
+                parameters = self._executor.parameters[step.site.name]
+                check_fit(step.site.name, parameters, state.values[step.site.output])
         self._shapes = {key: shapes}
         return state
 
@@ -233,6 +240,12 @@ def checked_input(info: TensorInfo, array: NDArray[Any]) -> NDArray[Any]:
         for have, want in zip(array.shape, info.shape, strict=True):
             if isinstance(want, int) and have != want:
                 raise DataError(message)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise DataError(f"input '{info.name}' holds NaN or infinite values")
-    return array.astype(info.dtype, copy=False) if array.dtype.kind != "f" else array
+    with np.errstate(over="ignore"):
+        converted = array.astype(info.dtype, copy=False)
+    if array.dtype.kind == "f":
+        if not np.isfinite(converted).all():
+            raise DataError(f"input '{info.name}' holds NaN, infinite or too large values")
+        return array
+    if not np.array_equal(converted, array):
+        raise DataError(f"input '{info.name}' holds values beyond the range of {info.dtype}")
+    return converted

@@ -23,9 +23,14 @@ Feed = Mapping[str, NDArray[Any]]
 
 
 def open_onnxruntime(model: onnx.ModelProto | str) -> onnxruntime.InferenceSession:
-    """An onnxruntime session on the CPU, with its chatter and per-shape memory plans off."""
+    """An onnxruntime session on the CPU, without chatter.
+
+    Basic optimisation only: beyond it, onnxruntime 1.31 crashes on a half-precision
+    LayerNormalization within a function body, which spiking files hold.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     source = model if isinstance(model, str) else model.SerializeToString()
     try:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
@@ -49,7 +54,9 @@ def activations(model: onnx.ModelProto, names: Sequence[str], feed: Feed) -> dic
         results = session.run(produced, dict(feed)) if produced else []
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"onnxruntime cannot run the model: {reason}") from error
+        raise ModelError(
+            f"onnxruntime cannot run the model on the calibration data: {reason}"
+        ) from error
     values = {name: torch.from_numpy(x) for name, x in zip(produced, results, strict=True)}
     return {**values, **{name: torch.from_numpy(np.asarray(feed[name])) for name in inputs}}
 
@@ -71,14 +78,23 @@ def site_targets(node: Node, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 class AnnTargets:
-    """f* of every site; computed once for each spiking node and then handed out."""
+    """f* of every site; computed once for each spiking node and then handed out.
 
-    def __init__(self, values: Mapping[str, Tensor]) -> None:
-        self._values = values
+    values: operands of the spiking nodes, as the ANN computes them.
+    parts:  operands that the ANN lacks, since matching split the node that writes them; their
+            values are f* of the site that writes them.
+    """
+
+    def __init__(self, values: Mapping[str, Tensor], parts: frozenset[str] = frozenset()) -> None:
+        self._values = dict(values)
+        self._parts = parts
         self._targets: dict[str, Tensor] = {}
 
     def __call__(self, step: SiteStep) -> Tensor:
         """f* of one site, shape of the site."""
         if step.site.name not in self._targets:
             self._targets = site_targets(step.source, self._values)
-        return self._targets[step.site.name]
+        target = self._targets[step.site.name]
+        if step.site.output in self._parts:
+            self._values[step.site.output] = target
+        return target

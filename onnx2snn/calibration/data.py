@@ -13,7 +13,7 @@ from onnx2snn.runtime.graph import TensorInfo
 from onnx2snn.runtime.session import checked_input
 
 SYNTHETIC_SAMPLES = 16
-LARGEST_SAMPLES = 128
+LARGEST_SAMPLES = 256
 MEMORY_BYTES = 2 << 30
 COPIES = 6
 
@@ -49,10 +49,8 @@ def checked(inputs: tuple[TensorInfo, ...], data: Mapping[str, NDArray[Any]]) ->
             raise DataError(
                 f"calibration data lack the input '{info.name}'; they hold {names or 'nothing'}"
             )
-        open_shape = None if info.shape is None else (None, *info.shape[1:])
-        array = checked_input(
-            TensorInfo(info.name, info.element_type, open_shape or info.shape), data[info.name]
-        )
+        open_shape = (None, *info.shape[1:]) if info.shape else info.shape
+        array = checked_input(TensorInfo(info.name, info.element_type, open_shape), data[info.name])
         feed[info.name] = array.astype(info.dtype)
     sizes = {array.shape[0] for array in feed.values() if array.ndim}
     if len(sizes) > 1:

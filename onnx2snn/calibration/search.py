@@ -92,18 +92,11 @@ def search(data: Trajectory, fire: Fire) -> Candidate:
     weights = RECENCY ** torch.arange(
         data.time_steps - 1, -1, -1, dtype=data.final.dtype, device=data.final.device
     )
-    best, best_loss = None, torch.empty(0)
-    for candidate in _candidates(data, fire):
-        loss = (weights.unsqueeze(1) * candidate.errors).sum(0)
-        if best is None:
-            best, best_loss = candidate, loss
-            continue
-        better = loss < best_loss
-        best_loss = torch.where(better, loss, best_loss)
-        best = Candidate(
-            torch.where(better, candidate.initial, best.initial),
-            torch.where(better, candidate.step_sizes, best.step_sizes),
-            torch.where(better, candidate.errors, best.errors),
-        )
-    assert best is not None
-    return best
+    candidates = list(_candidates(data, fire))
+    losses = torch.stack([weights @ candidate.errors for candidate in candidates])
+    best, channels = losses.argmin(0), torch.arange(losses.shape[1], device=losses.device)
+    return Candidate(
+        torch.stack([c.initial for c in candidates])[best, channels],
+        torch.stack([c.step_sizes for c in candidates])[best, :, channels].T.contiguous(),
+        torch.stack([c.errors for c in candidates])[best, :, channels].T.contiguous(),
+    )

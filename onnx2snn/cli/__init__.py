@@ -17,7 +17,19 @@ from onnx2snn.ops.errors import Onnx2SnnError
 INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does, but for the empty line that it prints at Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise click.Abort from error
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="onnx2snn")
 def cli() -> None:
     """Convert trained ONNX models to spiking networks and run them over time steps."""
@@ -44,7 +56,7 @@ def run_cli(arguments: list[str]) -> int:
             warnings.simplefilter("ignore")
             warnings.filterwarnings("always", category=UserWarning, module=r"onnx2snn.*")
             warnings.showwarning = _show_warning
-            cli.main(arguments, prog_name="onnx2snn", standalone_mode=False)
+            cli.main(arguments or ["--help"], prog_name="onnx2snn", standalone_mode=False)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.Abort:
@@ -57,6 +69,10 @@ def run_cli(arguments: list[str]) -> int:
         return _fail(str(error), error.exit_status)
     except MemoryError:
         return _fail("out of memory; use a smaller batch or fewer time steps", 1)
+    except OSError as error:
+        if debug:
+            raise
+        return _fail(f"{error.filename or 'file system'}: {error.strerror or error}", 1)
     except Exception as error:
         if debug:
             raise

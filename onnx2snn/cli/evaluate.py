@@ -18,10 +18,10 @@ from onnx2snn.cli.options import (
     force_option,
     progress,
 )
+from onnx2snn.cli.session import open_spiking
 from onnx2snn.cli.tables import evaluation_table
 from onnx2snn.data import read_arrays, split_labels
 from onnx2snn.evaluation import evaluate
-from onnx2snn.runtime import SpikingSession
 from onnx2snn.runtime.loading import load_model
 
 
@@ -57,9 +57,9 @@ def evaluate_command(
     """Compare the spiking file MODEL with its ANN on labelled data."""
     if json_path:
         files.check_output(json_path, force=force)
-    session = SpikingSession(model, device=device, precision=precision)
+    session = open_spiking(model, device, precision)
     feed, labels = split_labels(read_arrays(data), session.get_inputs())
-    feed = {name: array[:limit] for name, array in feed.items()}
+    feed = {name: array[:limit] if array.ndim else array for name, array in feed.items()}
     with progress("evaluating") as report:
         result = evaluate(
             session,

@@ -17,9 +17,9 @@ from onnx2snn.cli.options import (
     force_option,
     progress,
 )
+from onnx2snn.cli.session import open_spiking
 from onnx2snn.data import LABELS, read_arrays, write_arrays
 from onnx2snn.ops.errors import UsageError
-from onnx2snn.runtime import SpikingSession
 
 
 @click.command("run")
@@ -46,7 +46,7 @@ def run_command(
         raise UsageError("--time-steps and --at exclude each other")
     if output:
         files.check_output(output, force=force)
-    session = SpikingSession(model, device=device, precision=precision)
+    session = open_spiking(model, device, precision)
     arrays = read_arrays(input_path)
     names = {info.name for info in session.get_inputs()}
     feed = {k: v for k, v in arrays.items() if k in names or k != LABELS}

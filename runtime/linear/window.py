@@ -40,12 +40,14 @@ def _indices(length: int, attributes: Attributes) -> list[int]:
     indices = []
     for member in attributes["members"]:
         for window in range(_window_count(length, before, after, attributes)):
-            index = window * stride + member * dilation - before
+            first = window * stride - before
+            last = first + (attributes["kernel"] - 1) * dilation
+            index = first + member * dilation
             if index < 0:
                 index += -(index // dilation) * dilation
             elif index >= length:
                 index -= -((length - 1 - index) // dilation) * dilation
-            if not 0 <= index < length:
+            if not (0 <= index < length and first <= index <= last):
                 raise ModelError("a pooling window lies entirely in the padding")
             indices.append(index)
     return indices

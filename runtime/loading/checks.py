@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import checker, numpy_helper
 
 from onnx2snn.ops.errors import ModelError
@@ -23,6 +25,8 @@ _FLOATS = (
     onnx.TensorProto.FLOAT16,
     onnx.TensorProto.BFLOAT16,
 )
+
+_KNOWN_TYPES = frozenset(onnx.TensorProto.DataType.values()) - {onnx.TensorProto.UNDEFINED}
 
 
 def check_model(model: onnx.ModelProto) -> None:
@@ -57,6 +61,10 @@ def _check_interface(model: onnx.ModelProto) -> None:
     for value in inputs:
         if not value.type.tensor_type.elem_type:
             raise ModelError(f"tensor {value.name!r}: an input without a type; export again")
+    for value in (*inputs, *graph.output, *graph.value_info):
+        kind = value.type.tensor_type.elem_type
+        if kind and kind not in _KNOWN_TYPES:
+            raise ModelError(f"tensor {value.name!r}: element type {kind} is unknown; export again")
 
 
 def _check_training(model: onnx.ModelProto) -> None:
@@ -115,12 +123,9 @@ def _check_numbers(model: onnx.ModelProto) -> None:
         for name in list(node.input)[1 if node.op_type != "MatMul" else 0 :]
     }
     for tensor in _stored(model):
-        if tensor.data_type not in _FLOATS or 0 in tensor.dims:
+        values = _values(tensor)
+        if tensor.data_type not in _FLOATS or not values.size:
             continue
-        try:
-            values = numpy_helper.to_array(tensor)
-        except (ValueError, TypeError) as error:
-            raise ModelError(f"tensor {tensor.name!r}: {error}; export it again") from error
         extremes = np.asarray([values.min(), values.max()], np.float64)
         if np.isnan(extremes).any():
             raise ModelError(f"tensor {tensor.name!r} holds NaN; train or export the model again")
@@ -128,6 +133,17 @@ def _check_numbers(model: onnx.ModelProto) -> None:
             raise ModelError(
                 f"tensor {tensor.name!r} holds infinite weights; train or export the model again"
             )
+
+
+def _values(tensor: onnx.TensorProto) -> NDArray[Any]:
+    if tensor.data_type not in _KNOWN_TYPES:
+        raise ModelError(
+            f"tensor {tensor.name!r}: element type {tensor.data_type} is unknown; export again"
+        )
+    try:
+        return numpy_helper.to_array(tensor)
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"tensor {tensor.name!r}: {error}; export it again") from error
 
 
 def _stored(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import onnx
 
@@ -92,9 +93,20 @@ def parse_model(data: bytes) -> onnx.ModelProto:
         model.ParseFromString(data)
     except Exception as error:  # protobuf's DecodeError, which has no typed import
         raise ModelError(_diagnosis(data)) from error
-    if not model.HasField("graph"):
+    if not model.HasField("graph") or not _is_text(model):
         raise ModelError(_diagnosis(data))
     return model
+
+
+def _is_text(message: Any) -> bool:
+    """Whether every string in a protobuf message is UTF-8: others come as bytes."""
+    for field, content in message.ListFields():
+        values = content if hasattr(content, "extend") else [content]
+        if field.type == field.TYPE_STRING and any(isinstance(v, bytes) for v in values):
+            return False
+        if field.type == field.TYPE_MESSAGE and not all(map(_is_text, values)):
+            return False
+    return True
 
 
 def _diagnosis(data: bytes) -> str:

@@ -1,0 +1,1 @@
+"""Measurements behind the figures of README and docs; results are JSON files in results/."""

@@ -1,0 +1,103 @@
+"""What the ANN computes on the calibration data, with its canonical form held against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from onnx2snn.calibration import data as calibration_data
+from onnx2snn.calibration.ann import Feed, activations
+from onnx2snn.ops.errors import ModelError
+from onnx2snn.runtime.plan import Plan
+
+CANONICAL_TOLERANCE = 1e-3
+HALF_TOLERANCE = 3e-2
+
+
+@dataclass(frozen=True)
+class AnnValues:
+    """Operands of all spiking nodes on the first `samples` calibration samples.
+
+    parts: operands that the canonical graph lacks, since matching split the node they come from.
+    """
+
+    tensors: Mapping[str, Tensor]
+    parts: frozenset[str]
+    samples: int
+
+
+def ann_values(
+    original: onnx.ModelProto, canonical: onnx.ModelProto, plan: Plan, feed: Feed, time_steps: int
+) -> AnnValues:
+    """Operands of every spiking node as onnxruntime computes them on calibration data."""
+    operands = dict.fromkeys(name for step in plan.sites for name in step.source.inputs if name)
+    varying = [name for name in operands if name not in plan.constants]
+    graph = canonical.graph
+    known = {value.name for value in graph.input}.union(*(node.output for node in graph.node))
+    wanted = [name for name in varying if name in known]
+    outputs = [o.name for o in plan.graph.outputs]
+    one = first_samples(feed, 1)
+    model = _with_open_batch(canonical)
+    first = activations(model, [*wanted, *outputs], one)
+    _check_canonical(original, outputs, first, one)
+    neurons = max((first[name].numel() for name in wanted), default=1)
+    samples = calibration_data.affordable(sample_count(feed), time_steps, neurons)
+    tensors = activations(model, wanted, first_samples(feed, samples))
+    constants = {
+        name: torch.from_numpy(np.array(plan.constants[name]))
+        for name in operands
+        if name in plan.constants
+    }
+    values = {name: single(tensor) for name, tensor in {**tensors, **constants}.items()}
+    return AnnValues(values, frozenset(varying) - known, samples)
+
+
+def single(tensor: Tensor) -> Tensor:
+    """Signals in single precision, in which calibration runs; other tensors as they are."""
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def _check_canonical(
+    original: onnx.ModelProto, outputs: list[str], found: Mapping[str, Tensor], feed: Feed
+) -> None:
+    """The canonical form must answer as the original model does."""
+    expected = activations(_with_open_batch(original), outputs, feed)
+    for name in outputs:
+        reference = expected[name].double()
+        difference = (found[name].double() - reference).norm()
+        half = expected[name].dtype in (torch.float16, torch.bfloat16)
+        tolerance = HALF_TOLERANCE if half else CANONICAL_TOLERANCE
+        if difference > tolerance * reference.norm().clamp_min(1e-3):
+            raise ModelError(
+                f"output '{name}' of the canonical form differs from the model's by "
+                f"{float(difference):.2g}; this is a fault of onnx2snn, please report it"
+            )
+
+
+def _with_open_batch(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with the first axis of its inputs and outputs left open."""
+    opened = onnx.ModelProto()
+    opened.CopyFrom(model)
+    del opened.graph.value_info[:]
+    for value in (*opened.graph.input, *opened.graph.output):
+        shape = value.type.tensor_type.shape
+        if shape.dim:
+            shape.dim[0].dim_param = "onnx2snn_batch"
+    return opened
+
+
+def sample_count(feed: Feed) -> int:
+    """Samples of a feed."""
+    return next((array.shape[0] for array in feed.values() if array.ndim), 1)
+
+
+def first_samples(feed: Feed, samples: int) -> dict[str, NDArray[Any]]:
+    """The feed's first samples; an input without axes is the same for all."""
+    return {name: array[:samples] if array.ndim else array for name, array in feed.items()}

@@ -1,0 +1,126 @@
+"""Matching: which nodes become spiking, under which names, and why others are refused."""
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+from small_models import CONV, FC1, FC2, NODE, RELU, model, value
+
+from onnx2snn.match import Options, match
+from onnx2snn.ops import BY_SOURCE, DOMAIN
+from onnx2snn.runtime.graph import read_graph
+
+TAIL = NODE("MatMul", ["r", "w2"], ["y"], "fc2")
+
+
+def matched(nodes, options=None, **build):
+    return match(read_graph(model(nodes, **build)), options or Options())
+
+
+def of_name(result, name):
+    return next(node for node in result.graph.nodes if node.name == name)
+
+
+def test_a_node_keeps_name_edges_and_attributes():
+    node = NODE("LeakyRelu", ["h"], ["r"], "act", alpha=0.25)
+    result = matched([FC1, node, TAIL], Options(neurons={"spikes": "ternary"}))
+    found = of_name(result, "act")
+    assert (found.op_type, found.domain) == ("SpikingLeakyRelu", DOMAIN)
+    assert (found.inputs, found.outputs) == (("h",), ("r",))
+    assert found.attributes == {"alpha": 0.25, "spikes": "ternary"}
+    assert [n.op_type for n in result.graph.nodes] == ["Gemm", "SpikingLeakyRelu", "MatMul"]
+    assert result.refusals == {}
+
+
+@pytest.mark.parametrize("pattern", ["act", "a*", "Relu", "Re?u", "[ab]ct"])
+def test_excluded_by_name_or_operator(pattern):
+    result = matched([FC1, RELU, FC2], Options(exclude=("other", pattern)))
+    assert of_name(result, "act").op_type == "Relu"
+    assert result.refusals == {"act": "excluded by request"}
+
+
+@pytest.mark.parametrize("pattern", ["relu", "ac", "SpikingRelu", "fc1"])
+def test_not_excluded_by_another_name(pattern):
+    assert matched([FC1, RELU, FC2], Options(exclude=(pattern,))).refusals == {}
+
+
+@pytest.mark.parametrize(("axis", "expected"), [(-1, -1), (1, -1), (None, -1)])
+def test_layer_normalization_counts_its_axis_from_the_last(axis, expected):
+    attributes = {} if axis is None else {"axis": axis}
+    node = NODE("LayerNormalization", ["h", "b1"], ["r"], "norm", **attributes)
+    found = of_name(matched([FC1, node, TAIL], Options(layer_norm="fused")), "norm")
+    assert found.attributes["axis"] == expected and found.attributes["sites"] == "fused"
+
+
+def test_layer_normalization_with_its_mean_in_use_is_refused():
+    node = NODE("LayerNormalization", ["h", "b1"], ["r", "mean"], "norm")
+    outputs = [value("y", "N", 3), value("mean", "N", 1)]
+    result = matched([FC1, node, TAIL], outputs=outputs)
+    assert of_name(result, "norm").domain == "" and "'mean' is used" in result.refusals["norm"]
+
+
+def test_layer_normalization_of_unknown_rank_is_refused():
+    proto = model(
+        [NODE("LayerNormalization", ["x", "s"], ["y"], "norm", axis=1)], s=np.ones(4, "f")
+    )
+    proto.graph.input[0].type.tensor_type.ClearField("shape")
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+    assert "rank" in match(read_graph(proto), Options()).refusals["norm"]
+
+
+def test_pools():
+    act = NODE("Relu", ["c"], ["r"], "act")
+    pool = NODE("MaxPool", ["r"], ["y", "i"], "pool", kernel_shape=[2, 2])
+    image = {"inputs": [value("x", "N", 1, 8, 8)]}
+    index = value("i", "N", 6, 7, 7, kind=TensorProto.INT64)
+    used = matched([CONV, act, pool], **image, outputs=[value("y", "N", 6, 7, 7), index])
+    assert "'i' is used" in used.refusals["pool"]
+    pool = NODE("GlobalMaxPool", ["r"], ["y"], "pool")
+    outputs = [value("y", "N", 6, 1, 1)]
+    fixed = of_name(matched([CONV, act, pool], **image, outputs=outputs), "pool")
+    assert fixed.attributes == {"extents": [8, 8]}
+    loose = matched([CONV, act, pool], inputs=[value("x", "N", 1, "H", 8)], outputs=outputs)
+    assert "extents are not fixed" in loose.refusals["pool"]
+
+
+@pytest.mark.parametrize("op_type", ["Max", "Min"])
+def test_extrema_are_split_in_pairs(op_type):
+    node = NODE(op_type, ["h", "b1", "h", "b1"], ["r"], "top")
+    nodes = matched([FC1, node, TAIL]).graph.nodes[1:-1]
+    assert [n.name for n in nodes] == ["top/1", "top/2", "top/3"]
+    assert [n.inputs for n in nodes] == [("h", "b1"), ("r/1", "h"), ("r/2", "b1")]
+    assert [n.outputs for n in nodes] == [("r/1",), ("r/2",), ("r",)]
+    assert {n.op_type for n in nodes} == {f"Spiking{op_type}"}
+
+
+def test_nodes_of_one_name_get_names_of_their_own():
+    nodes = [FC1, NODE("Relu", ["h"], ["a"], "act"), NODE("Tanh", ["a"], ["r"], "act"), TAIL]
+    names = [n.name for n in matched(nodes).graph.nodes]
+    assert names == ["fc1", "act", "act_2", "fc2"]
+
+
+def test_integers_and_constants_stay_as_they_are():
+    whole = {"inputs": [value("x", "N", 4, kind=TensorProto.INT32)]}
+    result = matched(
+        [NODE("Abs", ["x"], ["y"], "abs")],
+        **whole,
+        outputs=[value("y", "N", 4, kind=TensorProto.INT32)],
+    )
+    assert of_name(result, "abs").domain == "" and result.refusals == {}
+    constant = NODE("Relu", ["b1"], ["k"], "fixed")
+    add = NODE("Add", ["h", "k"], ["g"], "add")
+    act = NODE("Relu", ["g"], ["r"], "act")
+    result = matched([constant, FC1, add, act, TAIL])
+    assert of_name(result, "fixed").domain == "" and of_name(result, "act").domain == DOMAIN
+
+
+def test_other_domains_are_left_alone():
+    node = helper.make_node("Relu", ["h"], ["r"], "act", domain="com.example")
+    proto = model([FC1, node, TAIL])
+    proto.opset_import.append(helper.make_opsetid("com.example", 1))
+    assert match(read_graph(proto), Options()).refusals == {}
+
+
+def test_every_operator_is_reachable_by_its_source():
+    assert {operator.op_type for operator in BY_SOURCE.values()} == {
+        f"Spiking{source}" for source in BY_SOURCE
+    }

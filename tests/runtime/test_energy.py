@@ -1,0 +1,100 @@
+"""Spikes, synaptic operations and the energy ratio against counts made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from oracle import Oracle
+from session_models import MODELS, NODE, TIME_STEPS, Feed, Weights, build, feed, spiking
+
+import onnx2snn
+from onnx2snn.runtime.energy import Account
+from onnx2snn.runtime.session import Point, SpikingSession
+
+BATCH = 3
+
+
+def point_of(model: onnx.ModelProto, arrays: Feed, time_steps: int) -> Point:
+    session = SpikingSession(model, device="cpu", precision="float64")
+    return session.simulate(arrays, [time_steps])[0]
+
+
+def counted(model: onnx.ModelProto, arrays: Feed, time_steps: int) -> dict[str, int]:
+    """Spikes per site by the independent interpreter."""
+    oracle = Oracle(model)
+    oracle.start(arrays)
+    for _ in range(time_steps):
+        oracle.step()
+    return oracle.spikes
+
+
+@pytest.mark.parametrize("spikes", ["binary", "ternary"])
+def test_a_two_layer_mlp(spikes: str) -> None:
+    """4 -> 6 -> ReLU -> 5 -> Tanh -> 2: layer one sees the input, the others spikes."""
+    w = Weights(1)
+    nodes = [
+        NODE("Gemm", ["x", w.draw("w1", 4, 6), w.draw("b1", 6)], ["a"]),
+        NODE("Relu", ["a"], ["r"], "relu"),
+        NODE("Gemm", ["r", w.draw("w2", 6, 5), w.draw("b2", 5)], ["b"]),
+        NODE("Tanh", ["b"], ["t"], "tanh"),
+        NODE("MatMul", ["t", w.draw("w3", 5, 2)], ["y"]),
+    ]
+    model = build(nodes, {"x": ["N", 4]}, {"y": ["N", 2]}, w)
+    x = np.random.default_rng(1).standard_normal((32, 4)).astype(np.float32)
+    model = onnx2snn.convert(model, {"x": x}, time_steps=8, spikes=spikes)
+    arrays = {"x": x[:BATCH]}
+    account, sites = point_of(model, arrays, 6).account, counted(model, arrays, 6)
+    assert account.neurons == BATCH * (6 + 5)
+    assert account.input_macs == BATCH * 4 * 6
+    assert account.ann_macs == BATCH * (4 * 6 + 6 * 5 + 5 * 2)
+    assert account.spikes == sites["relu/output"] + sites["tanh/output"] > 0
+    # Every spike reaches all neurons of the next layer.
+    assert account.sops == pytest.approx(5 * sites["relu/output"] + 2 * sites["tanh/output"])
+    assert account.spike_rate(6) == pytest.approx(account.spikes / (BATCH * 11 * 6))
+    energy = 0.9 * account.sops + 4.6 * account.input_macs
+    assert account.energy_ratio == pytest.approx(energy / (4.6 * account.ann_macs))
+
+
+def test_a_convolution() -> None:
+    """Neurons, MACs of both layers; a spike costs the mean fan-out of its feature map."""
+    model, arrays = spiking("conv_net"), feed("conv_net", BATCH)
+    account, sites = point_of(model, arrays, TIME_STEPS).account, counted(model, arrays, TIME_STEPS)
+    first, last = 4 * 2 * 9 * 36, 36 * 5
+    # 3x3 pooling is a tree: two maxima per row window, then two per column window.
+    pool = 4 * (6 * 3 + 6 * 3 + 3 * 3 + 3 * 3)
+    assert account.neurons == BATCH * (4 * 36 + pool)
+    assert account.input_macs == BATCH * first
+    assert account.ann_macs == BATCH * (first + last)
+    # The last site before the Gemm: its 36 neurons per sample feed 5 synapses each.
+    final = [name for name in sites if name.startswith("pool/")][-1]
+    assert account.sops == pytest.approx(5 * sites[final])
+    assert account.spikes == sum(sites.values())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_spikes_add_up_over_time_and_samples(name: str) -> None:
+    model, arrays = spiking(name), feed(name, BATCH)
+    session = SpikingSession(model, device="cpu", precision="float64")
+    points = [p.account for p in session.simulate(arrays, range(1, TIME_STEPS + 1))]
+    totals = [point.spikes for point in points]
+    assert totals == sorted(totals)
+    assert totals[0] <= points[0].neurons
+    assert len({point.input_macs for point in points}) == 1
+    whole = Account(0, 0, 0.0, 0, 0)
+    for i in range(BATCH):
+        one = {n: a[i : i + 1] for n, a in arrays.items()}
+        whole += session.simulate(one, [TIME_STEPS])[0].account
+    last = points[-1]
+    assert (whole.spikes, whole.neurons, whole.ann_macs) == (
+        last.spikes,
+        last.neurons,
+        last.ann_macs,
+    )
+    assert whole.input_macs == last.input_macs
+
+
+def test_an_ann_without_weights_has_no_ratio_but_no_error_either() -> None:
+    account = Account(spikes=1, neurons=1, sops=0.0, input_macs=0, ann_macs=0)
+    assert account.energy_ratio == 0
+    assert Account(0, 0, 0.0, 0, 0).spike_rate(3) == 0
