@@ -61,12 +61,32 @@ def _build(lowering: Lowering, operands: tuple[str, ...], attributes: Mapping[st
     return lowering.linear("Add", z, bias) if bias else z
 
 
+BODY = """
+    first = Constant <value_int: int = @axis> ()
+    end = Constant <value_int: int = 0> ()
+    stride = Constant <value_int: int = 1> ()
+    axes = Range (first, end, stride)
+    mean = ReduceMean <keepdims: int = 1> (X, axes)
+    centred = Sub (X, mean)
+    squares = Mul (centred, centred)
+    variance = ReduceMean <keepdims: int = 1> (squares, axes)
+    offset = Constant <value_float: float = @epsilon> ()
+    typed = CastLike (offset, variance)
+    shifted = Add (variance, typed)
+    deviation = Sqrt (shifted)
+    normalised = Div (centred, deviation)
+    gained = Mul (normalised, scale)
+    Y = Add (gained, bias)
+"""
+"""Written out, since onnxruntime 1.31 dies of a float16 LayerNormalization inside a function."""
+
 LAYER_NORMALIZATION = SpikingOperator(
     source="LayerNormalization",
     equation="f(x) = scale * (x - mean(x)) / sqrt(var(x) + epsilon) + bias",
     build=_build,
     operands=("X", "scale", "bias"),
     optional=1,
+    body=BODY,
     attributes=(
         Attribute("axis", "int", -1),
         Attribute("epsilon", "float", 1e-5),

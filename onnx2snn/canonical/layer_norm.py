@@ -10,11 +10,13 @@ import onnx_graphsurgeon as gs
 
 from onnx2snn.canonical.graph import (
     Pass,
+    constant,
     each_node,
     insert_new,
     integers,
     is_op,
     new_constant,
+    operand,
     producer,
     rank,
     replace,
@@ -153,6 +155,18 @@ def _trailing_axis(graph: gs.Graph, node: gs.Node) -> bool:
     return True
 
 
+def _explicit_bias(graph: gs.Graph, node: gs.Node) -> bool:
+    """A zero bias where there is none: onnxruntime 1.31 dies of an absent one in a function."""
+    if not is_op(node, "LayerNormalization") or operand(node, 2) is not None:
+        return False
+    scale = constant(node.inputs[1])
+    if scale is None:
+        return False
+    zeros = new_constant(graph, f"{node.outputs[0].name}_bias", np.zeros_like(scale))
+    node.inputs = [node.inputs[0], node.inputs[1], zeros]
+    return True
+
+
 LAYER_NORM = Pass(
     name="layer-norm",
     requires="shapes inferred, constants folded",
@@ -164,4 +178,10 @@ LAYER_NORM_AXIS = Pass(
     requires="shapes inferred",
     ensures="LayerNormalization counts its axis from the end",
     run=each_node(_trailing_axis),
+)
+LAYER_NORM_BIAS = Pass(
+    name="layer-norm-bias",
+    requires="a bias behind LayerNormalization has been absorbed",
+    ensures="LayerNormalization with a stored scale has a stored bias",
+    run=each_node(_explicit_bias),
 )

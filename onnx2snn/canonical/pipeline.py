@@ -13,7 +13,7 @@ from onnx2snn.canonical.batch_norm import FOLD_BATCH_NORM
 from onnx2snn.canonical.contrib import STANDARD_CONTRIB
 from onnx2snn.canonical.fold import FOLD_CONSTANTS
 from onnx2snn.canonical.graph import Pass
-from onnx2snn.canonical.layer_norm import LAYER_NORM, LAYER_NORM_AXIS
+from onnx2snn.canonical.layer_norm import LAYER_NORM, LAYER_NORM_AXIS, LAYER_NORM_BIAS
 from onnx2snn.canonical.layout import (
     DROP_KEPT_AXES,
     FLATTEN,
@@ -55,6 +55,7 @@ PASSES: tuple[Pass, ...] = (
     MEAN_AXES,
     DROP_KEPT_AXES,
 )
+FINISHING: tuple[Pass, ...] = (LAYER_NORM_BIAS,)
 _ROUNDS = 12
 
 
@@ -68,6 +69,7 @@ def canonicalise(model: onnx.ModelProto) -> onnx.ModelProto:
         graph = gs.import_onnx(prepare(light))
         attach(graph, weights)
         settle(graph, PASSES)
+        settle(graph, FINISHING)
         result = gs.export_onnx(graph, do_type_check=False)
     return _finished(result, model)
 

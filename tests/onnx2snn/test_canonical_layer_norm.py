@@ -122,5 +122,7 @@ def test_a_normalised_width_that_is_unknown_is_left():
 def test_scale_is_in_the_type_of_the_tensor():
     body = decomposed([-1]) + "y = Relu(n)"
     result = check(unshaped(text(body)))
-    [scale] = [onnx.numpy_helper.to_array(t) for t in result.graph.initializer]
+    stored = {t.name: onnx.numpy_helper.to_array(t) for t in result.graph.initializer}
+    scale, bias = (stored[name] for name in result.graph.node[0].input[1:])
     assert scale.dtype == np.float32 and scale.shape == (4,) and (scale == 1).all()
+    assert bias.dtype == np.float32 and bias.shape == (4,) and (bias == 0).all()
