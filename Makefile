@@ -45,6 +45,7 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.accuracy --spikes binary
 	$(BIN)/python -m benchmarks.accuracy --spikes ternary
 	$(BIN)/python -m benchmarks.paper_size
+	$(BIN)/python -m benchmarks.tables
 
 clean:
 	rm -rf $(VENV) .demo build dist *.egg-info
