@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from onnx2snn.ops.dynamics import ALPHABETS, scan
-from onnx2snn.ops.errors import ModelError, Onnx2SnnError
-from onnx2snn.ops.node import Node
-from onnx2snn.runtime.fallback import OnnxruntimeNode
-from onnx2snn.runtime.linear import LinearOperator
+from onnx2snn.ops.errors import ModelError
+from onnx2snn.runtime.increments import increment_operands, is_transparent, only
+from onnx2snn.runtime.nodes import NodeRunner, Operands
 from onnx2snn.runtime.plan import (
     ConstantStep,
     DifferenceStep,
@@ -28,8 +28,6 @@ from onnx2snn.runtime.plan import (
     step_outputs,
 )
 from onnx2snn.runtime.state import Parameters, State
-
-Operands = list[Tensor | None]
 
 
 @dataclass
@@ -56,7 +54,11 @@ class Executor:
     parameters: Mapping[str, Parameters]
     device: torch.device
     dtype: torch.dtype
-    fallbacks: dict[str, OnnxruntimeNode] = field(default_factory=dict)
+
+    @cached_property
+    def nodes(self) -> NodeRunner:
+        """What evaluates single nodes, its onnxruntime sessions kept from call to call."""
+        return NodeRunner(self.plan.graph.opsets)
 
     def initialise(self, index: int, state: State) -> None:
         """Evaluate step `index` at t = 0, with v(0) for every site."""
@@ -66,14 +68,14 @@ class Executor:
         if isinstance(step, SiteStep):
             results = [self._initial_estimate(step, operands, state)]
         else:
-            results = self._apply(step.node, step.operator, operands)
+            results = self.nodes.apply(step.node, step.operator, operands)
         self._account(index, step, operands, results, state)
         for name, result in zip(_names(step), results, strict=False):
             if name:
                 state.values[name] = result if _is_integer(result) else result.to(self.device)
         if isinstance(step, LinearStep):
-            state.operands[index] = _increment_operands(step, operands)
-            if _is_transparent(step, operands, results):
+            state.operands[index] = increment_operands(step, operands)
+            if is_transparent(step, operands, results):
                 state.transparent.add(index)
         self.release(index, state)
 
@@ -120,27 +122,6 @@ class Executor:
         value = state.values.get(name)
         return self.constants[name] if value is None else value
 
-    def _apply(
-        self, node: Node, operator: LinearOperator | None, operands: Operands
-    ) -> Sequence[Tensor]:
-        try:
-            if operator is not None:
-                return operator.apply(operands, node.attributes)
-            return self._fallback(node)(operands)
-        except Onnx2SnnError as error:
-            raise ModelError(f"node '{node.name}' ({node.op_type}): {error}") from error
-        except (RuntimeError, IndexError, ValueError, TypeError) as error:
-            shapes = ", ".join(str(list(x.shape)) for x in operands if x is not None)
-            reason = str(error).strip().splitlines()[0]
-            raise ModelError(
-                f"node '{node.name}' ({node.op_type}) fails on operands of shape {shapes}: {reason}"
-            ) from error
-
-    def _fallback(self, node: Node) -> OnnxruntimeNode:
-        if node.name not in self.fallbacks:
-            self.fallbacks[node.name] = OnnxruntimeNode(node, self.plan.graph.opsets)
-        return self.fallbacks[node.name]
-
     def _initial_estimate(self, step: SiteStep, operands: Operands, state: State) -> Tensor:
         target = step.site.target(*(x for x in operands if x is not None))
         initial = self.parameters[step.site.name].initial
@@ -169,9 +150,11 @@ class Executor:
         for i in step.varying:
             operands[i] = signals.increments[step.node.inputs[i]]
         if index in state.transparent:
-            signals.increments[step.node.outputs[0]] = _only(operands, step.varying)
+            signals.increments[step.node.outputs[0]] = only(operands, step.varying)
             return
-        results = self._over_time(step.node, step.operator, operands, step.varying, signals.steps)
+        results = self.nodes.apply_over_time(
+            step.node, step.operator, operands, step.varying, signals.steps
+        )
         for name, result in zip(step.node.outputs, results, strict=False):
             if name:
                 signals.increments[name] = result
@@ -206,7 +189,9 @@ class Executor:
         operands: Operands = [self._value(n, state) if n else None for n in step.node.inputs]
         for i in step.varying:
             operands[i] = self.trajectory(step.node.inputs[i], state, signals)
-        results = self._over_time(step.node, step.operator, operands, step.varying, signals.steps)
+        results = self.nodes.apply_over_time(
+            step.node, step.operator, operands, step.varying, signals.steps
+        )
         for name, result in zip(step.node.outputs, results, strict=False):
             if not name:
                 continue
@@ -216,41 +201,6 @@ class Executor:
             signals.trajectories[name] = result
             state.values[name] = _last(result)
 
-    def _over_time(
-        self,
-        node: Node,
-        operator: LinearOperator | None,
-        operands: Operands,
-        varying: frozenset[int],
-        steps: int,
-    ) -> Sequence[Tensor]:
-        """Apply the node to operands whose varying members have a leading time axis."""
-
-        def at(t: int) -> Operands:
-            return [x[t] if i in varying and x is not None else x for i, x in enumerate(operands)]
-
-        if steps == 1:
-            return [r.unsqueeze(0) for r in self._apply(node, operator, at(0))]
-        if operator is None:
-            rows = [self._apply(node, None, at(t)) for t in range(steps)]
-            return [torch.stack(list(column)) for column in zip(*rows, strict=True)]
-        if operator.batched and varying == {0}:
-            x = operands[0]
-            assert x is not None
-            results = self._apply(node, operator, [x.flatten(0, 1), *operands[1:]])
-            return [r.reshape(steps, r.shape[0] // steps, *r.shape[1:]) for r in results]
-        present = {i: x for i, x in enumerate(operands) if x is not None}
-        axes = tuple(0 if i in varying else None for i in present)
-
-        def call(*tensors: Tensor) -> tuple[Tensor, ...]:
-            full: Operands = [None] * len(operands)
-            for i, x in zip(present, tensors, strict=True):
-                full[i] = x
-            return tuple(self._apply(node, operator, full))
-
-        results = torch.vmap(call, in_dims=axes)(*present.values())
-        return list(results)
-
 
 def _last(trajectory: Tensor) -> Tensor:
     """The value after the block, in storage of its own so that the block can be freed."""
@@ -259,39 +209,6 @@ def _last(trajectory: Tensor) -> Tensor:
 
 def _names(step: Step) -> tuple[str, ...]:
     return (step.site.output,) if isinstance(step, SiteStep) else step.node.outputs
-
-
-def _increment_operands(step: LinearStep, operands: Operands) -> Operands:
-    """Operands for increments: constant summands vanish, varying operands stay open."""
-    operator, varying = step.operator, step.varying
-    positions = set(range(len(operands)) if operator.variadic else operator.summands)
-    if positions and not operator.variadic and not varying & set(operator.factors):
-        positions.update(operator.factors[:1])
-    bound: Operands = [None if i in varying else x for i, x in enumerate(operands)]
-    for i in positions:
-        if i < len(bound) and bound[i] is not None:
-            optional = step.node.op_type in _OPTIONAL_BIAS and i == 2
-            bound[i] = None if optional else torch.zeros_like(bound[i])  # type: ignore[arg-type]
-    return bound
-
-
-_OPTIONAL_BIAS = ("Conv", "ConvTranspose", "Gemm")
-
-
-def _is_transparent(step: LinearStep, operands: Operands, results: Sequence[Tensor]) -> bool:
-    """Whether increments pass unchanged: a constant is added to one signal of full shape."""
-    signal = _only(operands, step.varying)
-    if len(step.varying) != 1 or signal.shape != results[0].shape:
-        return False
-    return step.node.op_type in ("Add", "Sum") or (
-        step.node.op_type == "Sub" and step.varying == {0}
-    )
-
-
-def _only(operands: Operands, positions: frozenset[int]) -> Tensor:
-    operand = operands[next(iter(positions))]
-    assert operand is not None
-    return operand
 
 
 def _is_integer(tensor: Tensor) -> bool:

@@ -48,7 +48,7 @@ def chooser(name: str, step_size: float | None, decay: float | None) -> Choose:
     schedule(1, step_size, decay)
 
     def closed_form(step: SiteStep, data: Trajectory) -> SiteParameters:
-        initial = data.final.mean(1)
+        initial = data.mean(data.final)
         extent = (data.final - initial.unsqueeze(1)).abs().amax(1).clamp_min(SMALLEST_SCALE)
         steps = torch.from_numpy(schedule(data.time_steps, step_size, decay))
         return SiteParameters(

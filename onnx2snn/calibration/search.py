@@ -39,10 +39,10 @@ class Candidate:
     errors: Tensor
 
 
-def _fit_step(estimate: Tensor, moving: Tensor, final: Tensor) -> Tensor:
+def _fit_step(data: Trajectory, estimate: Tensor, t: int) -> Tensor:
     """E[e * sigma] per channel: the least-squares step size."""
-    error = estimate - final
-    return torch.where(estimate >= moving, error, -error).mean(1)
+    error = estimate - data.final
+    return data.mean(torch.where(estimate >= data.moving[t], error, -error))
 
 
 def least_squares(
@@ -53,11 +53,11 @@ def least_squares(
     previous = torch.full_like(initial, SMALLEST_STEP)
     steps, errors = [], []
     for t in range(data.time_steps):
-        fitted = boost * _fit_step(estimate, data.moving[t], data.final)
+        fitted = boost * _fit_step(data, estimate, t)
         previous = torch.maximum(fitted, floor * previous).clamp_min(SMALLEST_STEP)
         estimate = estimate + fire(estimate, data.moving[t], previous.unsqueeze(1)).increment
         steps.append(previous)
-        errors.append((estimate - data.final).square().mean(1))
+        errors.append(data.mean((estimate - data.final).square()))
     return Candidate(initial, torch.stack(steps), torch.stack(errors))
 
 
@@ -68,12 +68,12 @@ def fixed(data: Trajectory, fire: Fire, initial: Tensor, step_sizes: Tensor) -> 
     for t in range(data.time_steps):
         eta = step_sizes[t].unsqueeze(1)
         estimate = estimate + fire(estimate, data.moving[t], eta).increment
-        errors.append((estimate - data.final).square().mean(1))
+        errors.append(data.mean((estimate - data.final).square()))
     return Candidate(initial, step_sizes, torch.stack(errors))
 
 
 def _candidates(data: Trajectory, fire: Fire) -> Iterator[Candidate]:
-    mean = data.final.mean(1)
+    mean = data.mean(data.final)
     for initial in (mean, torch.zeros_like(mean)):
         for floor in FLOORS:
             for boost in BOOSTS:

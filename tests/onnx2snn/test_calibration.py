@@ -23,13 +23,19 @@ from onnx2snn.runtime.graph import TensorInfo, read_graph
 from onnx2snn.runtime.plan import ConstantStep, LinearStep, SiteStep, compile_plan
 
 
+def even(neurons):
+    return torch.full((neurons,), 1 / neurons)
+
+
 def trajectory(time_steps=6, channels=3, neurons=200):
     """Targets that settle at `final`, channels of different size."""
     generator = torch.Generator().manual_seed(0)
     final = torch.randn(channels, neurons, generator=generator) * torch.tensor([[0.1], [1], [5]])
     noise = torch.randn(time_steps, channels, neurons, generator=generator)
     decay = 0.5 ** torch.arange(1, time_steps + 1).reshape(-1, 1, 1)
-    return Trajectory(final + noise * decay * final.std(1)[:, None], final, (channels,))
+    return Trajectory(
+        final + noise * decay * final.std(1)[:, None], final, even(neurons), (channels,)
+    )
 
 
 @pytest.mark.parametrize(("floor", "boost"), [(0.0, 1.0), (0.5, 1.0), (0.7, 1.3)])
@@ -58,7 +64,7 @@ def test_no_other_step_size_leaves_a_smaller_error():
 
 def one_channel(data, channel):
     picked = slice(channel, channel + 1)
-    return Trajectory(data.moving[:, picked], data.final[picked], (1,))
+    return Trajectory(data.moving[:, picked], data.final[picked], data.weights, (1,))
 
 
 @pytest.mark.parametrize("alphabet", ALPHABETS)

@@ -1,0 +1,44 @@
+"""How a linear step acts on increments: y = A(x) becomes dy = A(dx) - A(0)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from onnx2snn.runtime.nodes import Operands
+from onnx2snn.runtime.plan import LinearStep
+
+_OPTIONAL_BIAS = ("Conv", "ConvTranspose", "Gemm")
+
+
+def increment_operands(step: LinearStep, operands: Operands) -> Operands:
+    """Operands for increments: constant summands vanish, varying operands stay open."""
+    operator, varying = step.operator, step.varying
+    positions = set(range(len(operands)) if operator.variadic else operator.summands)
+    if positions and not operator.variadic and not varying & set(operator.factors):
+        positions.update(operator.factors[:1])
+    bound: Operands = [None if i in varying else x for i, x in enumerate(operands)]
+    for i in positions:
+        if i < len(bound) and bound[i] is not None:
+            optional = step.node.op_type in _OPTIONAL_BIAS and i == 2
+            bound[i] = None if optional else torch.zeros_like(bound[i])  # type: ignore[arg-type]
+    return bound
+
+
+def is_transparent(step: LinearStep, operands: Operands, results: Sequence[Tensor]) -> bool:
+    """Whether increments pass unchanged: a constant is added to one signal of full shape."""
+    signal = only(operands, step.varying)
+    if len(step.varying) != 1 or signal.shape != results[0].shape:
+        return False
+    return step.node.op_type in ("Add", "Sum") or (
+        step.node.op_type == "Sub" and step.varying == {0}
+    )
+
+
+def only(operands: Operands, positions: frozenset[int]) -> Tensor:
+    """The operand at the one position named."""
+    operand = operands[next(iter(positions))]
+    assert operand is not None
+    return operand

@@ -1,0 +1,84 @@
+"""Applies one node to tensors, at one time or over a block of time steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from onnx2snn.ops.errors import ModelError, Onnx2SnnError
+from onnx2snn.ops.node import Node
+from onnx2snn.runtime.fallback import OnnxruntimeNode
+from onnx2snn.runtime.linear import LinearOperator
+
+Operands = list[Tensor | None]
+
+
+@dataclass(frozen=True)
+class NodeRunner:
+    """Runs nodes in PyTorch where there is an operator, through onnxruntime elsewhere.
+
+    opsets: versions of the operator domains the model imports.
+    """
+
+    opsets: Mapping[str, int]
+    fallbacks: dict[str, OnnxruntimeNode] = field(default_factory=dict)
+
+    def apply(
+        self, node: Node, operator: LinearOperator | None, operands: Operands
+    ) -> Sequence[Tensor]:
+        """Results of the node; ModelError names it and the operands' shapes."""
+        try:
+            if operator is not None:
+                return operator.apply(operands, node.attributes)
+            return self._fallback(node)(operands)
+        except Onnx2SnnError as error:
+            raise ModelError(f"node '{node.name}' ({node.op_type}): {error}") from error
+        except (RuntimeError, IndexError, ValueError, TypeError) as error:
+            shapes = ", ".join(str(list(x.shape)) for x in operands if x is not None)
+            reason = str(error).strip().splitlines()[0]
+            raise ModelError(
+                f"node '{node.name}' ({node.op_type}) fails on operands of shape {shapes}: {reason}"
+            ) from error
+
+    def _fallback(self, node: Node) -> OnnxruntimeNode:
+        if node.name not in self.fallbacks:
+            self.fallbacks[node.name] = OnnxruntimeNode(node, self.opsets)
+        return self.fallbacks[node.name]
+
+    def apply_over_time(
+        self,
+        node: Node,
+        operator: LinearOperator | None,
+        operands: Operands,
+        varying: frozenset[int],
+        steps: int,
+    ) -> Sequence[Tensor]:
+        """Apply the node to operands whose varying members have a leading time axis."""
+
+        def at(t: int) -> Operands:
+            return [x[t] if i in varying and x is not None else x for i, x in enumerate(operands)]
+
+        if steps == 1:
+            return [r.unsqueeze(0) for r in self.apply(node, operator, at(0))]
+        if operator is None:
+            rows = [self.apply(node, None, at(t)) for t in range(steps)]
+            return [torch.stack(list(column)) for column in zip(*rows, strict=True)]
+        if operator.batched and varying == {0}:
+            x = operands[0]
+            assert x is not None
+            results = self.apply(node, operator, [x.flatten(0, 1), *operands[1:]])
+            return [r.reshape(steps, r.shape[0] // steps, *r.shape[1:]) for r in results]
+        present = {i: x for i, x in enumerate(operands) if x is not None}
+        axes = tuple(0 if i in varying else None for i in present)
+
+        def call(*tensors: Tensor) -> tuple[Tensor, ...]:
+            full: Operands = [None] * len(operands)
+            for i, x in zip(present, tensors, strict=True):
+                full[i] = x
+            return tuple(self.apply(node, operator, full))
+
+        results = torch.vmap(call, in_dims=axes)(*present.values())
+        return list(results)
