@@ -37,13 +37,13 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	rm -rf build/installed && $(BIN)/$(PIP) --no-deps --target build/installed .
-	cd build/installed && $(ROOT)/$(BIN)/mypy --config-file $(ROOT)/pyproject.toml -p onnx2snn
+	cd build/installed && MYPYPATH=$(ROOT)/build/installed:$(ROOT) $(ROOT)/$(BIN)/mypy \
+		--config-file $(ROOT)/pyproject.toml -p onnx2snn -p models -p benchmarks
 	cd build/installed && $(ROOT)/$(BIN)/lint-imports --config $(ROOT)/pyproject.toml
-	$(BIN)/mypy --config-file pyproject.toml models benchmarks
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.accuracy --spikes binary
-	$(BIN)/python -m benchmarks.accuracy --spikes ternary
+	$(BIN)/python -m benchmarks.accuracy --spikes ternary --time-steps 4,8,16
 	$(BIN)/python -m benchmarks.paper_size
 	$(BIN)/python -m benchmarks.tables
 

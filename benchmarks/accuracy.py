@@ -56,7 +56,10 @@ def main() -> None:
         for time_steps in map(int, arguments.time_steps.split(",")):
             rows.append(measure(name, time_steps, arguments.spikes))
             print(rows[-1], flush=True)
-    command = f"python -m benchmarks.accuracy --spikes {arguments.spikes}"
+    command = (
+        f"python -m benchmarks.accuracy --spikes {arguments.spikes} "
+        f"--time-steps {arguments.time_steps}"
+    )
     print(write(f"accuracy_{arguments.spikes}", command, rows))
 
 
