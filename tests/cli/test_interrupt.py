@@ -7,7 +7,11 @@ import time
 
 from command_models import MODELS
 
-STARTED = "import onnx2snn.cli as c; print('started', flush=True); c.main()"
+# A shell starts background jobs with SIGINT ignored, which the child would inherit.
+STARTED = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "import onnx2snn.cli as c; print('started', flush=True); c.main()"
+)
 
 
 def test_ctrl_c_leaves_one_line_and_no_file(tmp_path):
