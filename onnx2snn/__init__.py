@@ -1,8 +1,9 @@
 """onnx2snn: trained ONNX models as spiking neural networks with signGD neurons."""
 
-from onnx2snn.conversion import Settings, convert, save
+from onnx2snn.conversion import convert, save
 from onnx2snn.ops.errors import DataError, ModelError, Onnx2SnnError, UsageError
 from onnx2snn.runtime import SpikingSession
+from onnx2snn.settings import Settings
 
 __all__ = [
     "DataError",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,65 +20,24 @@ from numpy.typing import NDArray
 from onnx2snn import files
 from onnx2snn.annotate import annotate
 from onnx2snn.calibration import data as calibration_data
-from onnx2snn.calibration.ann import AnnTargets
-from onnx2snn.calibration.choose import SCHEDULE_NAMES, chooser
+from onnx2snn.calibration.calibrate import Progress, calibrate
+from onnx2snn.calibration.choose import chooser
+from onnx2snn.calibration.fewest import disagreement, fewest_steps
+from onnx2snn.calibration.task import Task
 from onnx2snn.calibration.values import ann_values, first_samples, sample_count, single
-from onnx2snn.calibration.walk import SiteParameters, Walk
+from onnx2snn.calibration.walk import SiteParameters
+from onnx2snn.calibration.windows import Windows, parse_offset, windows
 from onnx2snn.canonical import canonicalise
 from onnx2snn.coverage import Coverage, coverage
-from onnx2snn.match import Matched, Options, match
-from onnx2snn.ops.dynamics import ALPHABETS
-from onnx2snn.ops.errors import ModelError, UsageError
+from onnx2snn.match import Matched, match
+from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.graph import read_graph
 from onnx2snn.runtime.loading import load_model, sha256
 from onnx2snn.runtime.open import REFUSALS_KEY, is_spiking
 from onnx2snn.runtime.plan import Plan, compile_plan
+from onnx2snn.settings import AUTO, Settings
 
 Feed = Mapping[str, NDArray[Any]]
-Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to convert; the defaults are those of the command line.
-
-    time_steps: T, the number of steps the schedules are made for.
-    schedule:   "calibrated", "exponential", "inverse" or "constant".
-    step_size, decay: of a closed-form schedule, None for its default.
-    spikes:     "binary" or "ternary".
-    layer_norm: "decomposed" (two sites) or "fused" (one site).
-    exclude:    node names or operator types, shell patterns allowed, to leave analog.
-    strict:     refuse models of which a node stays analog.
-    """
-
-    time_steps: int = 32
-    schedule: str = "calibrated"
-    step_size: float | None = None
-    decay: float | None = None
-    spikes: str = "binary"
-    layer_norm: str = "decomposed"
-    exclude: tuple[str, ...] = ()
-    strict: bool = False
-
-    def __post_init__(self) -> None:
-        if isinstance(self.time_steps, bool) or not isinstance(self.time_steps, int):
-            raise UsageError(f"time steps must be a whole number, not {self.time_steps!r}")
-        if self.time_steps < 1:
-            raise UsageError(f"time steps must be at least 1, not {self.time_steps}")
-        choices: tuple[tuple[str, str, Sequence[str]], ...] = (
-            ("schedule", self.schedule, SCHEDULE_NAMES),
-            ("spikes", self.spikes, tuple(ALPHABETS)),
-            ("layer norm", self.layer_norm, ("decomposed", "fused")),
-        )
-        for what, value, known in choices:
-            if value not in known:
-                raise UsageError(f"{what} '{value}' is not one of {', '.join(known)}")
-
-    @property
-    def matching(self) -> Options:
-        """The part that matching needs."""
-        neurons = {"dynamics": "signgd", "spikes": self.spikes, "schedule": self.schedule}
-        return Options(self.layer_norm, self.exclude, neurons)
 
 
 @dataclass(frozen=True)
@@ -124,7 +83,7 @@ def convert(
     model:       path or loaded model.
     calibration: arrays by input name; None takes synthetic input, with a warning.
     progress:    called with (stage, steps done, steps in all).
-    settings:    the fields of `Settings`.
+    settings:    the fields of `onnx2snn.Settings`.
 
     Raises ModelError for a model that cannot be converted, DataError for calibration data
     that do not fit it, UsageError for settings out of range.
@@ -133,29 +92,64 @@ def convert(
     choose = chooser(chosen_settings.schedule, chosen_settings.step_size, chosen_settings.decay)
     source = Source.read(model)
     matched, plan = matched_plan(source, chosen_settings)
-    report = coverage(plan, matched.refusals)
-    _check_coverage(report, chosen_settings)
+    _check_coverage(coverage(plan, matched.refusals), chosen_settings)
     feed = _calibration_feed(plan, calibration)
+
+    def attempt(time_steps: int) -> tuple[Task, dict[str, SiteParameters]]:
+        task = _task(source, plan, feed, time_steps, parse_offset(chosen_settings.windows))
+        return task, calibrate(task, choose, chosen_settings.tuning_steps, progress)
+
+    if chosen_settings.time_steps == AUTO:
+        task, parameters, tried = _fewest(attempt, chosen_settings.tolerance)
+    else:
+        task, parameters = attempt(int(chosen_settings.time_steps))
+        tried = {}
+    _warn_of_samples(task, feed)
+    summary = {
+        "samples": task.samples,
+        "synthetic": calibration is None,
+        "schedule": chosen_settings.schedule,
+        "step_size": chosen_settings.step_size,
+        "decay": chosen_settings.decay,
+        "disagreement": tried,
+    }
+    metadata = _metadata(source, task.windows, matched, summary)
+    return annotate(matched.graph, source.canonical, parameters, metadata)
+
+
+def _task(
+    source: Source, plan: Plan, feed: calibration_data.Feed, time_steps: int, offset: float
+) -> Task:
+    values = ann_values(source.original, source.canonical, plan, feed, time_steps)
+    used = first_samples(feed, values.samples)
+    inputs = {name: single(torch.from_numpy(array)) for name, array in used.items()}
+    return Task(plan, inputs, values, windows(plan, time_steps, offset))
+
+
+Attempt = Callable[[int], tuple[Task, dict[str, SiteParameters]]]
+
+
+def _fewest(
+    attempt: Attempt, tolerance: float
+) -> tuple[Task, dict[str, SiteParameters], dict[int, float]]:
+    """The attempt with the fewest time steps within the tolerance, and what others gave."""
+    results = {}
+
+    def disagreement_of(time_steps: int) -> float:
+        results[time_steps] = attempt(time_steps)
+        return disagreement(*results[time_steps])
+
+    choice = fewest_steps(disagreement_of, tolerance)
+    return *results[choice.time_steps], choice.tried
+
+
+def _warn_of_samples(task: Task, feed: calibration_data.Feed) -> None:
     samples = sample_count(feed)
-    values = ann_values(source.original, source.canonical, plan, feed, chosen_settings.time_steps)
-    feed = first_samples(feed, values.samples)
-    walk = Walk(
-        plan,
-        {name: single(torch.from_numpy(array)) for name, array in feed.items()},
-        AnnTargets(values.tensors, values.parts),
-        choose,
-        chosen_settings.time_steps,
-    )
-    parameters = walk.run(_stage(progress, "calibrating"))
-    _check_finite(parameters)
-    metadata = _metadata(source, chosen_settings, matched, calibration is None, values.samples)
-    result = annotate(matched.graph, source.canonical, parameters, metadata)
-    if values.samples < min(samples, calibration_data.LARGEST_SAMPLES):
+    if task.samples < min(samples, calibration_data.LARGEST_SAMPLES):
         warnings.warn(
-            f"{values.samples} of {samples} calibration samples were used, to bound memory",
-            stacklevel=2,
+            f"{task.samples} of {samples} calibration samples were used, to bound memory",
+            stacklevel=3,
         )
-    return result
 
 
 def save(model: onnx.ModelProto, path: str | Path, *, force: bool = False) -> None:
@@ -196,38 +190,14 @@ def _calibration_feed(plan: Plan, calibration: Feed | None) -> calibration_data.
     return calibration_data.synthetic(plan.graph.inputs)
 
 
-def _stage(progress: Progress | None, stage: str) -> Callable[[int, int], None] | None:
-    if progress is None:
-        return None
-    report = progress
-    return lambda done, total: report(stage, done, total)
-
-
-def _check_finite(parameters: Mapping[str, SiteParameters]) -> None:
-    for name, chosen in parameters.items():
-        for tensor in (chosen.scale, chosen.initial, chosen.step_sizes):
-            if not bool(torch.isfinite(tensor).all()):
-                raise ModelError(
-                    f"site '{name}': the ANN's activations are not finite on the calibration "
-                    "data; check the data's range"
-                )
-
-
 def _metadata(
-    source: Source, settings: Settings, matched: Matched, synthetic: bool, samples: int
+    source: Source, fire: Windows, matched: Matched, calibration: Mapping[str, Any]
 ) -> dict[str, str]:
     return {
         "onnx2snn.version": version("onnx2snn"),
-        "onnx2snn.time_steps": str(settings.time_steps),
+        "onnx2snn.time_steps": str(fire.length),
+        "onnx2snn.latency": str(fire.latency),
         "onnx2snn.source_sha256": source.sha256,
-        "onnx2snn.calibration": json.dumps(
-            {
-                "samples": samples,
-                "synthetic": synthetic,
-                "schedule": settings.schedule,
-                "step_size": settings.step_size,
-                "decay": settings.decay,
-            }
-        ),
+        "onnx2snn.calibration": json.dumps(calibration),
         REFUSALS_KEY: json.dumps(dict(matched.refusals)),
     }

@@ -10,9 +10,11 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from onnx2snn.layers import Layer, LayerTally
 from onnx2snn.ops.errors import ModelError
+from onnx2snn.runtime.classes import predicted
 from onnx2snn.runtime.energy import Account
-from onnx2snn.runtime.session import SpikingSession, checked_input
+from onnx2snn.runtime.session import SpikingSession, typed_feed
 
 Feed = Mapping[str, NDArray[Any]]
 Outputs = Mapping[str, NDArray[Any]]
@@ -57,15 +59,6 @@ class Tally:
         return float(np.sqrt(error / max(norm, 1e-300)))
 
 
-def predicted(output: NDArray[Any]) -> NDArray[Any]:
-    """Class per sample: argmax over the last axis (the sign for a single value)."""
-    if output.ndim == 0:
-        return np.reshape(output > 0, (1,))
-    if output.ndim == 1 or output.shape[-1] == 1:
-        return np.asarray(output.reshape(output.shape[0], -1)[:, 0] > 0)
-    return np.asarray(output.argmax(-1))
-
-
 @dataclass(frozen=True)
 class Row:
     """One line of the table: the SNN after `time_steps` steps.
@@ -86,19 +79,23 @@ class Row:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The whole comparison."""
+    """The whole comparison; `layers`, worst first, where they were asked for."""
 
     ann_top1: float | None
     rows: tuple[Row, ...]
     samples: int
+    layers: tuple[Layer, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The form of `evaluate --json`."""
-        return {
+        report: dict[str, Any] = {
             "ann": {"top1": self.ann_top1},
             "points": [dict(vars(row)) for row in self.rows],
             "samples": self.samples,
         }
+        if self.layers is not None:
+            report["layers"] = [layer.to_json() for layer in self.layers]
+        return report
 
 
 def _row(time_steps: int, tally: Tally, labelled: bool) -> Row:
@@ -123,21 +120,25 @@ def evaluate(
     *,
     batch_size: int = 64,
     progress: Callable[[int, int], None] | None = None,
+    layers: LayerTally | None = None,
 ) -> Evaluation:
-    """Run SNN and ANN over all samples, batch by batch, and compare them at each step of `at`."""
+    """Run SNN and ANN over all samples, batch by batch, and compare them at each step of `at`.
+
+    A tally of the session's `layers`, still empty, is filled on the way and reported.
+    """
     _check_interface(session, ann)
-    samples = max((len(array) for array in feed.values() if array.ndim), default=1)
-    at = sorted(set(at))
+    samples, at = _sample_count(feed), sorted(set(at))
     tallies = {t: Tally() for t in at}
     reference_tally = Tally()
     batch_size = _fixed_batch(session) or batch_size
+    simulate = layers.simulate if layers else session.simulate
     for start in range(0, samples, batch_size):
         rows = slice(start, start + batch_size)
         batch = {name: array[rows] if array.ndim else array for name, array in feed.items()}
         truth = None if labels is None else labels[rows]
         reference = _answers(session, ann, batch)
         reference_tally.add(reference, reference, truth)
-        for point in session.simulate(batch, at):
+        for point in simulate(batch, at):
             tally = tallies[point.time_steps]
             tally.add(point.outputs, reference, truth)
             tally.account = tally.account + point.account
@@ -148,7 +149,12 @@ def evaluate(
         ann_top1=100.0 * reference_tally.hits / samples if labelled else None,
         rows=tuple(_row(t, tallies[t], labelled) for t in at),
         samples=samples,
+        layers=layers.report(samples) if layers else None,
     )
+
+
+def _sample_count(feed: Feed) -> int:
+    return max((len(array) for array in feed.values() if array.ndim), default=1)
 
 
 def _check_interface(session: SpikingSession, ann: onnxruntime.InferenceSession) -> None:
@@ -175,11 +181,7 @@ def _answers(
     session: SpikingSession, ann: onnxruntime.InferenceSession, batch: Feed
 ) -> dict[str, NDArray[Any]]:
     """What the ANN answers, by output name."""
-    types = {info.name: info.dtype for info in session.get_inputs()}
-    checked = {
-        info.name: checked_input(info, batch[info.name]).astype(types[info.name], copy=False)
-        for info in session.get_inputs()
-    }
+    checked = typed_feed(session.get_inputs(), batch)
     names = [info.name for info in session.get_outputs()]
     try:
         results = ann.run(names, {i.name: checked[i.name] for i in ann.get_inputs()})

@@ -6,8 +6,9 @@ maps by name. A refusal carries its reason, which the coverage report shows.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from onnx2snn.ops import BY_SOURCE, DOMAIN
@@ -48,16 +49,22 @@ class RefusalError(Exception):
 Rule = Callable[[Node, Graph, Options], Node]
 
 
-def _layer_normalization(node: Node, graph: Graph, options: Options) -> Node:
-    """Axis counted from the last; one output only."""
-    _only_output(node)
+def _row_wise(node: Node, graph: Graph, options: Options) -> Node:
+    """Axis counted from the last."""
     axis = int(node.attributes.get("axis", -1))
     if axis >= 0:
         shape = graph.shapes.get(node.inputs[0])
         if shape is None:
             raise RefusalError("the rank of its input is unknown")
         axis -= len(shape)
-    return replace(node, attributes={**node.attributes, "axis": axis, "sites": options.layer_norm})
+    return replace(node, attributes={**node.attributes, "axis": axis})
+
+
+def _layer_normalization(node: Node, graph: Graph, options: Options) -> Node:
+    """Axis counted from the last; one output only."""
+    _only_output(node)
+    node = _row_wise(node, graph, options)
+    return replace(node, attributes={**node.attributes, "sites": options.layer_norm})
 
 
 def _max_pool(node: Node, graph: Graph, options: Options) -> Node:
@@ -82,7 +89,9 @@ def _only_output(node: Node) -> None:
 RULES: dict[str, Rule] = {
     "GlobalMaxPool": _global_max_pool,
     "LayerNormalization": _layer_normalization,
+    "LogSoftmax": _row_wise,
     "MaxPool": _max_pool,
+    "Softmax": _row_wise,
 }
 
 CANONICAL_DOMAINS = ("", "onnx2snn.canonical")
@@ -95,6 +104,42 @@ def _operator(node: Node, graph: Graph, data: set[str]) -> SpikingOperator | Non
     if not any(name in data for name in node.inputs):
         return None
     return BY_SOURCE.get(node.op_type)
+
+
+_LOOKUPS = frozenset({"Gather", "GatherElements", "GatherND"})
+_WEIGHTED = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"}) | _LOOKUPS
+
+
+@dataclass
+class _Signals:
+    """Tensors that carry a signal, and those that integer inputs determine without weights.
+
+    The latter (masks, counts, positions) are computed once: neurons would only blur them.
+    """
+
+    graph: Graph
+    data: set[str] = field(default_factory=set)
+    counted: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        for info in self.graph.inputs:
+            (self.counted if self.graph.is_discrete(info.name) else self.data).add(info.name)
+
+    def follow(self, node: Node) -> None:
+        """Record the node's results."""
+        if node.op_type in ("Shape", "Size"):
+            return
+        factors = node.inputs[:1] if node.op_type in _LOOKUPS else node.inputs[:2]
+        weighted = node.op_type in _WEIGHTED and not self.counted.issuperset(factors)
+        if not self.data.isdisjoint(node.inputs):
+            self.data.update(node.outputs)
+        elif not self.counted.isdisjoint(node.inputs):
+            integers = self.graph.is_discrete(node.outputs[0])
+            (self.data if weighted and not integers else self.counted).update(node.outputs)
+
+    def are_counts(self, names: Iterable[str]) -> bool:
+        """Whether these are real numbers that integer inputs determine without weights."""
+        return any(name in self.counted and not self.graph.is_discrete(name) for name in names)
 
 
 def _is_excluded(node: Node, patterns: Iterable[str]) -> bool:
@@ -148,17 +193,53 @@ def _unique_names(nodes: Iterable[Node]) -> list[Node]:
     return result
 
 
+def _guarded(node: Node, writer: Mapping[str, Node], graph: Graph) -> str | None:
+    """s where the node is Where(IsNaN(s), 0, s) and s comes from a spiking softmax."""
+    if node.op_type != "Where" or node.domain:
+        return None
+    condition, otherwise, signal = node.inputs
+    test, softmax = writer.get(condition), writer.get(signal)
+    zero = graph.constants.get(otherwise)
+    if test is None or softmax is None or zero is None or zero.any():
+        return None
+    found = test.op_type == "IsNaN" and test.inputs == (signal,)
+    return signal if found and softmax.op_type == BY_SOURCE["Softmax"].op_type else None
+
+
+def _unguarded(nodes: list[Node], graph: Graph) -> list[Node]:
+    """The nodes without the guards that exporters put behind a softmax whose row may be masked.
+
+    The spiking softmax is 0 there by itself, so it writes the guard's result in its stead.
+    """
+    writer = {name: node for node in nodes for name in node.outputs}
+    readers = Counter(name for node in nodes for name in node.inputs)
+    readers.update(info.name for info in graph.outputs)
+    renamed: dict[str, str] = {}
+    dropped: set[str] = set()
+    for node in nodes:
+        signal = _guarded(node, writer, graph)
+        if signal and (readers[node.inputs[0]], readers[signal]) == (1, 2):
+            renamed[signal] = node.outputs[0]
+            dropped.update((node.inputs[0], node.outputs[0]))
+    return [
+        replace(node, outputs=tuple(renamed.get(name, name) for name in node.outputs))
+        for node in nodes
+        if not dropped.intersection(node.outputs)
+    ]
+
+
 def match(graph: Graph, options: Options) -> Matched:
     """Turn every node that has a spiking operator and carries a signal into a spiking one."""
-    data = {info.name for info in graph.inputs}
+    signals = _Signals(graph)
     nodes: list[Node] = []
     refusals: dict[str, str] = {}
     split = (part for node in graph.nodes for part in _split_variadic(node))
     for node in _unique_names(split):
-        operator = _operator(node, graph, data)
-        if node.op_type not in ("Shape", "Size") and any(name in data for name in node.inputs):
-            data.update(node.outputs)
+        operator = _operator(node, graph, signals.data)
+        signals.follow(node)
         if operator is None:
+            if node.op_type in BY_SOURCE and signals.are_counts(node.outputs):
+                refusals[node.name] = "it depends on integer inputs alone and is computed once"
             nodes.append(node)
             continue
         try:
@@ -166,4 +247,4 @@ def match(graph: Graph, options: Options) -> Matched:
         except RefusalError as refusal:
             refusals[node.name] = str(refusal)
             nodes.append(node)
-    return Matched(replace(graph, nodes=tuple(nodes)), refusals)
+    return Matched(replace(graph, nodes=tuple(_unguarded(nodes, graph))), refusals)

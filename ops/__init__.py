@@ -17,6 +17,7 @@ from onnx2snn.ops.hard_swish import HARD_SWISH
 from onnx2snn.ops.layer_normalization import LAYER_NORMALIZATION
 from onnx2snn.ops.leaky_relu import LEAKY_RELU
 from onnx2snn.ops.log import LOG
+from onnx2snn.ops.log_softmax import LOG_SOFTMAX
 from onnx2snn.ops.max_pool import GLOBAL_MAX_POOL, MAX_POOL
 from onnx2snn.ops.mish import MISH
 from onnx2snn.ops.operator import DOMAIN, DOMAIN_VERSION, SpikingOperator
@@ -26,6 +27,7 @@ from onnx2snn.ops.relu import RELU
 from onnx2snn.ops.selu import SELU
 from onnx2snn.ops.sigmoid import SIGMOID
 from onnx2snn.ops.sin import SIN
+from onnx2snn.ops.softmax import SOFTMAX
 from onnx2snn.ops.softplus import SOFTPLUS
 from onnx2snn.ops.softsign import SOFTSIGN
 from onnx2snn.ops.sqrt import SQRT
@@ -49,6 +51,7 @@ OPERATORS: tuple[SpikingOperator, ...] = (
     LAYER_NORMALIZATION,
     LEAKY_RELU,
     LOG,
+    LOG_SOFTMAX,
     MAX,
     MAX_POOL,
     MIN,
@@ -59,6 +62,7 @@ OPERATORS: tuple[SpikingOperator, ...] = (
     SELU,
     SIGMOID,
     SIN,
+    SOFTMAX,
     SOFTPLUS,
     SOFTSIGN,
     SQRT,

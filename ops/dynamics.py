@@ -1,10 +1,11 @@
 """The signGD neuron: charge, fire, update (Oh & Lee, ICML 2024, section 4; METHOD section 1).
 
 One *site* is a population of neurons, all approximating one target function f of their
-input currents x_1 .. x_k. With step size eta(t) > 0 and decoded estimate v:
+input currents x_1 .. x_k. With step size eta(t) > 0, threshold theta(t) (0 in the paper) and
+decoded estimate v:
 
     charge   x_i(t) = x_i(t-1) + dx_i(t)
-    fire     sigma(t) = sign(v(t-1) - f(x(t)))
+    fire     sigma(t) = sign(v(t-1) - f(x(t)) - theta(t))
     update   v(t)   = v(t-1) - eta(t) * sigma(t)
 
 What a site sends downstream is dv(t) = -eta(t) * sigma(t): a spike weighted by a step size
@@ -69,6 +70,7 @@ def scan(
     estimate: Tensor,
     currents: Sequence[Tensor],
     step_sizes: Tensor,
+    thresholds: Tensor,
     target: Target,
     fire: Fire,
 ) -> Block:
@@ -77,10 +79,15 @@ def scan(
     estimate:   v(t0), shape of the site.
     currents:   x_i(t0+1) .. x_i(t0+K), one tensor [K, *operand] per operand.
     step_sizes: eta, shape [K, *broadcastable to the site].
+    thresholds: theta, of the same shape or [K].
     """
     steps = []
-    for t in range(step_sizes.shape[0]):
-        firing = fire(estimate, target(*(x[t] for x in currents)), step_sizes[t])
+    # unbind, since the gradient of indexing one step writes zeros for all of them.
+    inputs = zip(*(x.unbind() for x in currents), strict=True)
+    for x, step_size, threshold in zip(
+        inputs, step_sizes.unbind(), thresholds.unbind(), strict=True
+    ):
+        firing = fire(estimate, target(*x) + threshold, step_size)
         estimate = estimate + firing.increment
         steps.append(firing)
     if len(steps) == 1:

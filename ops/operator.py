@@ -14,7 +14,7 @@ from onnx2snn.ops.target import Target
 
 DOMAIN = "onnx2snn"
 DOMAIN_VERSION = 1
-PARAMETERS_PER_SITE = ("scale", "initial", "step_sizes")
+PARAMETERS_PER_SITE = ("scale", "initial", "step_sizes", "thresholds")
 
 Value = int | float | str | list[int]
 Build = Callable[[Lowering, tuple[str, ...], Mapping[str, Any]], str]
@@ -127,14 +127,14 @@ class SpikingOperator:
         return lowering.finish(result, node.outputs[0])
 
     def parameters(self, node: Node) -> tuple[dict[str, str], ...]:
-        """Per site of `node`, in order, the tensor names of scale, initial and step sizes."""
+        """Per site of `node`, in order, the tensor names of its parameters."""
         names = node.inputs[len(self.operands) :]
         width = len(PARAMETERS_PER_SITE)
         sites = self.lower(node).sites
         if len(names) != width * len(sites):
             raise ModelError(
                 f"{self.op_type} has {len(sites)} sites and needs {width * len(sites)} "
-                f"parameters (scale, initial, step sizes), but {len(names)} are given"
+                f"parameters ({', '.join(PARAMETERS_PER_SITE)}), but {len(names)} are given"
             )
         return tuple(
             dict(zip(PARAMETERS_PER_SITE, names[i : i + width], strict=True))

@@ -37,7 +37,7 @@ def _schema_attribute(attribute: Attribute) -> defs.OpSchema.Attribute:
 
 
 def schema(operator: SpikingOperator) -> defs.OpSchema:
-    """The ONNX schema: source operands, then scale, initial and step sizes of every site."""
+    """The ONNX schema: source operands, then the parameters of every site."""
     formal, option = defs.OpSchema.FormalParameter, defs.OpSchema.FormalParameterOption
     required = len(operator.operands) - operator.optional
     inputs = [

@@ -1,6 +1,6 @@
 """Runs a plan: the initial pass at t = 0, then blocks of K time steps, layer by layer.
 
-Every varying tensor of a block has a leading time axis, [K, *shape]; K = 1 is step by step.
+The signals of a block have a leading time axis (`runtime.signals`); K = 1 is step by step.
 Spikes, and nothing else, leave a site: the increment -eta(t) * sigma(t). Linear steps pass
 increments on, so that x(t) = x(0) + sum of increments = A(v(t)) for every affine path A.
 """
@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from onnx2snn.ops.dynamics import ALPHABETS, scan
+from onnx2snn.ops.dynamics import ALPHABETS, Fire, scan
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.increments import increment_operands, is_transparent, only
 from onnx2snn.runtime.nodes import NodeRunner, Operands
@@ -27,33 +27,23 @@ from onnx2snn.runtime.plan import (
     Step,
     step_outputs,
 )
+from onnx2snn.runtime.signals import Course, Signals, Span, accumulate, union
 from onnx2snn.runtime.state import Parameters, State
-
-
-@dataclass
-class Signals:
-    """Tensors of one block of K steps: increments, and trajectories where asked for."""
-
-    steps: int
-    increments: dict[str, Tensor] = field(default_factory=dict)
-    trajectories: dict[str, Tensor] = field(default_factory=dict)
-
-    def release(self, names: Sequence[str]) -> None:
-        """Forget tensors that no later step reads."""
-        for name in names:
-            self.increments.pop(name, None)
-            self.trajectories.pop(name, None)
 
 
 @dataclass(frozen=True)
 class Executor:
-    """A plan on a device: its constants as tensors and the parameters of its sites."""
+    """A plan on a device: its constants as tensors and the parameters of its sites.
+
+    alphabets: how neurons fire, by name of the spike alphabet.
+    """
 
     plan: Plan
     constants: Mapping[str, Tensor]
     parameters: Mapping[str, Parameters]
     device: torch.device
     dtype: torch.dtype
+    alphabets: Mapping[str, Fire] = field(default_factory=lambda: ALPHABETS)
 
     @cached_property
     def nodes(self) -> NodeRunner:
@@ -73,6 +63,8 @@ class Executor:
         for name, result in zip(_names(step), results, strict=False):
             if name:
                 state.values[name] = result if _is_integer(result) else result.to(self.device)
+                if name in self.plan.varying:
+                    state.shapes[name] = result.shape
         if isinstance(step, LinearStep):
             state.operands[index] = increment_operands(step, operands)
             if is_transparent(step, operands, results):
@@ -96,23 +88,25 @@ class Executor:
             self._advance_difference(step, state, signals)
         for name in step_outputs(step):
             if name in self.plan.integrated and name in signals.increments:
-                self.trajectory(name, state, signals)
+                self.course(name, state, signals)
         signals.release(self.plan.last_use[index])
 
-    def trajectory(self, name: str, state: State, signals: Signals) -> Tensor:
-        """x(t) for the steps of the block, shape [K, *shape]; moves the state to its end."""
-        known = signals.trajectories.get(name)
+    def course(self, name: str, state: State, signals: Signals) -> Course:
+        """The value of a tensor over the block; moves the state to its end."""
+        known = signals.courses.get(name)
         if known is not None:
             return known
-        before, increments = state.values[name], signals.increments.get(name)
-        if increments is None:
-            return before.expand(signals.steps, *before.shape)
-        result = torch.empty_like(increments)
-        for t in range(signals.steps):
-            before = torch.add(before, increments[t], out=result[t])
-        state.values[name] = _last(result)
-        signals.trajectories[name] = result
-        return result
+        if name not in self.plan.varying:
+            return Course(self._value(name, state), None)
+        before, change = state.values[name], signals.increments.get(name)
+        if change is None:
+            course = Course(before, None)
+        else:
+            values = accumulate(before, change.values)
+            course = Course(before, Span(change.start, values))
+            state.values[name] = _last(values)
+        signals.courses[name] = course
+        return course
 
     def _values(self, step: Step, state: State) -> Operands:
         names = step.site.operands if isinstance(step, SiteStep) else step.node.inputs
@@ -146,59 +140,73 @@ class Executor:
                 state.macs[index] = macs
 
     def _advance_linear(self, index: int, step: LinearStep, state: State, signals: Signals) -> None:
-        operands = list(state.operands[index])
-        for i in step.varying:
-            operands[i] = signals.increments[step.node.inputs[i]]
-        if index in state.transparent:
-            signals.increments[step.node.outputs[0]] = only(operands, step.varying)
+        names = {i: step.node.inputs[i] for i in step.varying}
+        changes = {i: signals.increments[n] for i, n in names.items() if n in signals.increments}
+        if not changes:
             return
+        if index in state.transparent:
+            signals.increments[step.node.outputs[0]] = only(changes, step.varying)
+            return
+        start, stop = union(changes.values())
+        operands = list(state.operands[index])
+        for i, name in names.items():
+            operands[i] = (
+                changes[i].widened(start, stop)
+                if i in changes
+                else only(changes, changes).values.new_zeros((stop - start, *state.shapes[name]))
+            )
         results = self.nodes.apply_over_time(
-            step.node, step.operator, operands, step.varying, signals.steps
+            step.node, step.operator, operands, step.varying, stop - start
         )
         for name, result in zip(step.node.outputs, results, strict=False):
             if name:
-                signals.increments[name] = result
+                signals.increments[name] = Span(start, result)
 
-    def currents(self, step: SiteStep, state: State, signals: Signals) -> list[Tensor]:
-        """The input currents x_i(t) of a site over the block, [K, *operand] each."""
-        currents = []
-        for name in step.site.operands:
-            if name in self.plan.varying:
-                currents.append(self.trajectory(name, state, signals))
-            else:
-                value = self._value(name, state)
-                currents.append(value.expand(signals.steps, *value.shape))
-        return currents
+    def currents(self, step: SiteStep, state: State, signals: Signals, part: slice) -> list[Tensor]:
+        """The input currents x_i(t) of a site over part of the block, [steps, *operand] each."""
+        courses = [self.course(name, state, signals) for name in step.site.operands]
+        return [course.over(part.start, part.stop) for course in courses]
 
     def _advance_site(self, step: SiteStep, state: State, signals: Signals) -> None:
-        currents = self.currents(step, state, signals)
-        step_sizes = self.parameters[step.site.name].step_sizes
+        parameters = self.parameters[step.site.name]
+        part = parameters.firing(state.time, state.time + signals.steps)
+        if part.start == part.stop:
+            return
+        currents = self.currents(step, state, signals, part)
+        steps = slice(state.time + part.start, state.time + part.stop)
         block = scan(
             state.values[step.site.output],
             currents,
-            step_sizes[state.time : state.time + signals.steps],
+            parameters.step_sizes[steps],
+            parameters.thresholds[steps],
             step.site.target,
-            ALPHABETS[step.alphabet],
+            self.alphabets[step.alphabet],
         )
         if step.site.output not in self.plan.integrated:
             state.values[step.site.output] = block.estimate
         state.spikes[step.site.name] += block.spikes.sum()
-        signals.increments[step.site.output] = block.increments
+        signals.increments[step.site.output] = Span(part.start, block.increments)
 
     def _advance_difference(self, step: DifferenceStep, state: State, signals: Signals) -> None:
+        courses = {i: self.course(step.node.inputs[i], state, signals) for i in step.varying}
+        moving = [course.moving for course in courses.values() if course.moving is not None]
+        if not moving:
+            return
+        start, stop = union(moving)
         operands: Operands = [self._value(n, state) if n else None for n in step.node.inputs]
-        for i in step.varying:
-            operands[i] = self.trajectory(step.node.inputs[i], state, signals)
+        for i, course in courses.items():
+            operands[i] = course.over(start, stop)
         results = self.nodes.apply_over_time(
-            step.node, step.operator, operands, step.varying, signals.steps
+            step.node, step.operator, operands, step.varying, stop - start
         )
         for name, result in zip(step.node.outputs, results, strict=False):
             if not name:
                 continue
+            before = state.values[name]
             if torch.is_floating_point(result):
-                before = state.values[name].unsqueeze(0)
-                signals.increments[name] = result - torch.cat([before, result[:-1]])
-            signals.trajectories[name] = result
+                previous = torch.cat([before.unsqueeze(0), result[:-1]])
+                signals.increments[name] = Span(start, result - previous)
+            signals.courses[name] = Course(before, Span(start, result))
             state.values[name] = _last(result)
 
 

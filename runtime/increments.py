@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from onnx2snn.runtime.nodes import Operands
 from onnx2snn.runtime.plan import LinearStep
+
+T = TypeVar("T")
 
 _OPTIONAL_BIAS = ("Conv", "ConvTranspose", "Gemm")
 
@@ -30,15 +33,13 @@ def increment_operands(step: LinearStep, operands: Operands) -> Operands:
 def is_transparent(step: LinearStep, operands: Operands, results: Sequence[Tensor]) -> bool:
     """Whether increments pass unchanged: a constant is added to one signal of full shape."""
     signal = only(operands, step.varying)
-    if len(step.varying) != 1 or signal.shape != results[0].shape:
+    if len(step.varying) != 1 or signal is None or signal.shape != results[0].shape:
         return False
     return step.node.op_type in ("Add", "Sum") or (
         step.node.op_type == "Sub" and step.varying == {0}
     )
 
 
-def only(operands: Operands, positions: frozenset[int]) -> Tensor:
-    """The operand at the one position named."""
-    operand = operands[next(iter(positions))]
-    assert operand is not None
-    return operand
+def only(operands: Sequence[T] | Mapping[int, T], positions: Iterable[int]) -> T:
+    """The operand at the first (as a rule, the one) position named."""
+    return operands[next(iter(positions))]

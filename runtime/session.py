@@ -15,12 +15,13 @@ from torch import Tensor
 
 from onnx2snn.ops.errors import DataError, UsageError
 from onnx2snn.runtime.energy import Account, account
-from onnx2snn.runtime.execute import Executor, Signals
+from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.graph import TensorInfo, read_graph
 from onnx2snn.runtime.open import open_model
 from onnx2snn.runtime.parameters import check_fit, constants_on, read_parameters
 from onnx2snn.runtime.plan import ConstantStep, Plan, SiteStep, compile_plan
-from onnx2snn.runtime.state import State
+from onnx2snn.runtime.signals import Signals
+from onnx2snn.runtime.state import Parameters, State
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 BLOCK_BYTES = 64 << 20
@@ -92,6 +93,11 @@ class SpikingSession:
         return self._plan
 
     @property
+    def parameters(self) -> Mapping[str, Parameters]:
+        """Initial estimate, step sizes and thresholds of every site, by its name."""
+        return self._executor.parameters
+
+    @property
     def metadata(self) -> Mapping[str, str]:
         """Metadata of the file: time steps, source, calibration, tool version."""
         return self._plan.graph.metadata
@@ -138,8 +144,12 @@ class SpikingSession:
         feed: Feed,
         at: Iterable[int],
         progress: Callable[[int], None] | None = None,
+        probe: Callable[[State], None] | None = None,
     ) -> list[Point]:
-        """Outputs, spikes and synaptic operations after each of the time steps `at`."""
+        """Outputs, spikes and synaptic operations after each of the time steps `at`.
+
+        `probe` is called there with the state, which it may read but neither change nor keep.
+        """
         wanted = self._checked_steps(at)
         points = []
         with torch.inference_mode():
@@ -150,6 +160,8 @@ class SpikingSession:
                     if progress:
                         progress(state.time)
                 points.append(Point(end, self._outputs(state), account(self._plan, state)))
+                if probe:
+                    probe(state)
         return points
 
     def _checked_steps(self, at: Iterable[int]) -> list[int]:
@@ -249,3 +261,11 @@ def checked_input(info: TensorInfo, array: NDArray[Any]) -> NDArray[Any]:
     if not np.array_equal(converted, array):
         raise DataError(f"input '{info.name}' holds values beyond the range of {info.dtype}")
     return converted
+
+
+def typed_feed(infos: Iterable[TensorInfo], feed: Feed) -> dict[str, NDArray[Any]]:
+    """The arrays of `feed` for the inputs `infos`, checked and in the inputs' types."""
+    return {
+        info.name: checked_input(info, feed[info.name]).astype(info.dtype, copy=False)
+        for info in infos
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 
@@ -19,6 +20,7 @@ class State:
     macs:     per weighted step, multiply-accumulates of one application.
     spikes:   per site, spikes so far.
     neurons:  per site, number of neurons, batch included.
+    shapes:   of the tensors that vary over time.
     time:     steps done.
     """
 
@@ -28,29 +30,45 @@ class State:
     macs: dict[int, int] = field(default_factory=dict)
     spikes: dict[str, Tensor] = field(default_factory=dict)
     neurons: dict[str, int] = field(default_factory=dict)
+    shapes: dict[str, torch.Size] = field(default_factory=dict)
     varying_bytes: int = 0
     time: int = 0
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Scale, initial estimate and step sizes of one site, ready to broadcast.
+    """Initial estimate, step sizes and thresholds of one site, ready to broadcast.
 
     initial:    v(0), broadcastable to the site.
     step_sizes: scale * eta(t), shape [T, *broadcastable to the site].
+    thresholds: scale * theta(t), of the same shape.
+    window:     steps [start, stop) in which the site fires; outside, its step sizes are 0.
     """
 
     initial: Tensor
     step_sizes: Tensor
+    thresholds: Tensor
+    window: tuple[int, int]
 
     @staticmethod
-    def of(scale: Tensor, initial: Tensor, step_sizes: Tensor) -> Parameters:
-        """Parameters from the tensors of the file: step_sizes has shape [T] or [T, *scale]."""
-        rank = max(scale.dim(), step_sizes.dim() - 1)
-        shape = (step_sizes.shape[0], *(1,) * (rank - step_sizes.dim() + 1), *step_sizes.shape[1:])
-        return Parameters(initial, (scale * step_sizes.reshape(shape)).contiguous())
+    def of(scale: Tensor, initial: Tensor, step_sizes: Tensor, thresholds: Tensor) -> Parameters:
+        """Parameters from the tensors of the file; over time, of shape [T] or [T, *scale]."""
+        firing = step_sizes.reshape(step_sizes.shape[0], -1).any(1).nonzero().flatten().tolist()
+        window = (firing[0], firing[-1] + 1) if firing else (0, 0)
+        return Parameters(initial, _scaled(scale, step_sizes), _scaled(scale, thresholds), window)
+
+    def firing(self, start: int, stop: int) -> slice:
+        """The part of the block of steps [start, stop), counted from its start, that fires."""
+        first = min(max(self.window[0], start), stop)
+        return slice(first - start, max(min(self.window[1], stop), first) - start)
 
     @property
     def time_steps(self) -> int:
         """T, the number of steps the schedule holds."""
         return self.step_sizes.shape[0]
+
+
+def _scaled(scale: Tensor, over_time: Tensor) -> Tensor:
+    rank = max(scale.dim(), over_time.dim() - 1)
+    shape = (over_time.shape[0], *(1,) * (rank - over_time.dim() + 1), *over_time.shape[1:])
+    return (scale * over_time.reshape(shape)).contiguous()

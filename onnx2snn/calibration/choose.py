@@ -23,6 +23,7 @@ def _calibrated(step: SiteStep, data: Trajectory) -> SiteParameters:
         scale=torch.ones(()),
         initial=best.initial.reshape(data.shape),
         step_sizes=best.step_sizes.reshape(data.time_steps, *data.shape),
+        thresholds=torch.zeros(data.time_steps),
     )
 
 
@@ -55,6 +56,7 @@ def chooser(name: str, step_size: float | None, decay: float | None) -> Choose:
             scale=extent.reshape(data.shape),
             initial=initial.reshape(data.shape),
             step_sizes=steps.to(data.final),
+            thresholds=torch.zeros(data.time_steps),
         )
 
     return closed_form

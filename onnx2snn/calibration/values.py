@@ -25,10 +25,12 @@ HALF_TOLERANCE = 3e-2
 class AnnValues:
     """Operands of all spiking nodes on the first `samples` calibration samples.
 
-    parts: operands that the canonical graph lacks, since matching split the node they come from.
+    parts:   operands that the canonical graph lacks, since matching split the node they come from.
+    outputs: floating-point outputs of the model.
     """
 
     tensors: Mapping[str, Tensor]
+    outputs: Mapping[str, Tensor]
     parts: frozenset[str]
     samples: int
 
@@ -49,14 +51,16 @@ def ann_values(
     _check_canonical(original, outputs, first, one)
     neurons = max((first[name].numel() for name in wanted), default=1)
     samples = calibration_data.affordable(sample_count(feed), time_steps, neurons)
-    tensors = activations(model, wanted, first_samples(feed, samples))
+    found = activations(model, [*wanted, *outputs], first_samples(feed, samples))
+    tensors = {name: found[name] for name in wanted}
     constants = {
         name: torch.from_numpy(np.array(plan.constants[name]))
         for name in operands
         if name in plan.constants
     }
     values = {name: single(tensor) for name, tensor in {**tensors, **constants}.items()}
-    return AnnValues(values, frozenset(varying) - known, samples)
+    answers = {n: found[n].float() for n in outputs if found[n].is_floating_point()}
+    return AnnValues(values, answers, frozenset(varying) - known, samples)
 
 
 def single(tensor: Tensor) -> Tensor:

@@ -7,18 +7,20 @@ site's spikes are passed on. Time is folded into the tensors, so each operator r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from onnx2snn.calibration.ann import AnnTargets
 from onnx2snn.calibration.layout import ChannelAxes
+from onnx2snn.calibration.task import Network, Task
 from onnx2snn.calibration.trajectory import Trajectory, by_channel
 from onnx2snn.ops.lowering import Site
-from onnx2snn.runtime.execute import Executor, Signals
-from onnx2snn.runtime.parameters import constants_on
+from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.plan import Plan, SiteStep, step_outputs
+from onnx2snn.runtime.signals import Signals
 from onnx2snn.runtime.state import Parameters, State
 
 
@@ -29,9 +31,21 @@ class SiteParameters:
     scale: Tensor
     initial: Tensor
     step_sizes: Tensor
+    thresholds: Tensor
 
+    def placed(self, start: int, latency: int) -> SiteParameters:
+        """The schedule moved to step `start` of `latency` steps; silence in the others."""
 
-DEVICE = torch.device("cpu")
+        def padded(over_time: Tensor) -> Tensor:
+            after = latency - start - over_time.shape[0]
+            shape = over_time.shape[1:]
+            zeros = over_time.new_zeros
+            return torch.cat([zeros((start, *shape)), over_time, zeros((after, *shape))])
+
+        if latency == self.step_sizes.shape[0]:
+            return self
+        return replace(self, step_sizes=padded(self.step_sizes), thresholds=padded(self.thresholds))
+
 
 Choose = Callable[[SiteStep, Trajectory], SiteParameters]
 Progress = Callable[[int, int], None]
@@ -41,36 +55,35 @@ Progress = Callable[[int, int], None]
 class Walk:
     """A calibration run over one batch of calibration data.
 
-    plan:    compiled from a graph whose sites have no parameters yet.
-    inputs:  calibration inputs as tensors.
-    targets: f* of every site, from the ANN.
-    choose:  picks a site's parameters on its trajectory.
+    choose: picks a site's parameters on its trajectory.
     """
 
-    plan: Plan
-    inputs: Mapping[str, Tensor]
-    targets: Callable[[SiteStep], Tensor]
+    task: Task
     choose: Choose
-    time_steps: int
     chosen: dict[str, SiteParameters] = field(default_factory=dict)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the task."""
+        return self.task.plan
 
     def run(self, progress: Progress | None = None) -> dict[str, SiteParameters]:
         """Parameters of every site, by its name."""
-        parameters: dict[str, Parameters] = {}
-        executor = Executor(
-            self.plan,
-            constants_on(self.plan, DEVICE, torch.float32),
-            parameters,
-            DEVICE,
-            torch.float32,
+        network = Network(self.task)
+        parameters, executor = network.parameters, network.executor
+        inputs, targets = (
+            self.task.inputs,
+            AnnTargets(self.task.values.tensors, self.task.values.parts),
         )
-        start, now = State(values=dict(self.inputs)), State(values=dict(self.inputs))
+        start, now = State(values=dict(inputs)), State(values=dict(inputs))
         now = replace(now, operands=start.operands, transparent=start.transparent)
-        signals, axes = Signals(self.time_steps), ChannelAxes()
+        signals, axes = Signals(self.task.windows.latency), ChannelAxes()
         with torch.inference_mode():
             for index, step in enumerate(self.plan.steps):
                 if isinstance(step, SiteStep):
-                    parameters[step.site.name] = self._fix(executor, step, now, signals, axes)
+                    parameters[step.site.name] = self._fix(
+                        executor, step, targets(step), now, signals, axes
+                    )
                     now.spikes[step.site.name] = torch.zeros((), dtype=torch.int64)
                 executor.initialise(index, start)
                 self._copy(step_outputs(step), index, start, now)
@@ -84,19 +97,21 @@ class Walk:
         self,
         executor: Executor,
         step: SiteStep,
+        target: Tensor,
         now: State,
         signals: Signals,
         axes: ChannelAxes,
     ) -> Parameters:
-        currents = executor.currents(step, now, signals)
-        moving = torch.stack(
-            [step.site.target(*(x[t] for x in currents)) for t in range(self.time_steps)]
-        )
-        final = self.targets(step).to(moving)
+        start, length = self.task.windows.starts[step.site.name], self.task.windows.length
+        currents = executor.currents(step, now, signals, slice(start, start + length))
+        moving = torch.stack([step.site.target(*(x[t] for x in currents)) for t in range(length)])
+        final = target.to(moving)
         axis = _site_axis(step.site, axes, final.dim())
-        fixed = self.choose(step, by_channel(moving, final, axis))
+        fixed = self.choose(step, by_channel(moving, final, axis)).placed(
+            start, self.task.windows.latency
+        )
         self.chosen[step.site.name] = fixed
-        return Parameters.of(fixed.scale, fixed.initial, fixed.step_sizes)
+        return Parameters.of(fixed.scale, fixed.initial, fixed.step_sizes, fixed.thresholds)
 
     def _copy(self, names: tuple[str, ...], index: int, start: State, now: State) -> None:
         for name in names:

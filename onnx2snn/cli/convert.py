@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import click
+import onnx
 
 from onnx2snn import conversion
 from onnx2snn.calibration.choose import SCHEDULE_NAMES
-from onnx2snn.cli.options import PATH, POSITIVE, debug_option, force_option, progress
+from onnx2snn.cli.options import PATH, POSITIVE_OR_AUTO, debug_option, force_option, stages
 from onnx2snn.cli.tables import coverage_table
 from onnx2snn.data import LABELS, read_arrays
 from onnx2snn.files import check_output
@@ -21,7 +23,20 @@ from onnx2snn.ops.errors import UsageError
 @click.command("convert")
 @click.argument("model", type=PATH)
 @click.option("-o", "--output", type=PATH, help="Output file [default: MODEL.snn.onnx].")
-@click.option("--time-steps", type=POSITIVE, default=32, show_default=True, help="T.")
+@click.option(
+    "--time-steps",
+    type=POSITIVE_OR_AUTO,
+    default="32",
+    show_default=True,
+    help="T, or auto: the fewest that keep to --tolerance.",
+)
+@click.option(
+    "--tolerance",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Disagreement with the ANN that auto allows, percent of the calibration data.",
+)
 @click.option("--calibration", type=PATH, help=".npz with samples, keyed by input name.")
 @click.option(
     "--schedule", type=click.Choice(SCHEDULE_NAMES), default="calibrated", show_default=True
@@ -35,6 +50,18 @@ from onnx2snn.ops.errors import UsageError
     default="decomposed",
     show_default=True,
     help="LayerNormalization as the paper's two sites, or as one.",
+)
+@click.option(
+    "--tuning",
+    type=click.IntRange(min=0),
+    help="Steps of end-to-end tuning [default: by the model's size; 0 for none].",
+)
+@click.option(
+    "--windows",
+    metavar="synchronous|sequential|F",
+    default="synchronous",
+    show_default=True,
+    help="Let sites fire all at once, one after another, or in between (0 to 1).",
 )
 @click.option("--exclude", multiple=True, help="Node name or operator to leave analog.")
 @click.option("--strict", is_flag=True, help="Fail if a node stays analog.")
@@ -51,13 +78,22 @@ def convert_command(
     arrays = None
     if calibration is not None:
         arrays = {k: v for k, v in read_arrays(calibration).items() if k != LABELS}
-    with progress("calibrating") as report:
-        spiking = conversion.convert(
-            model,
-            arrays,
-            progress=lambda stage, done, total: report(done, total),
-            **settings,
-        )
+    with stages() as report:
+        spiking = conversion.convert(model, arrays, progress=report, **settings)
     conversion.save(spiking, output, force=force)
     click.echo(coverage_table(inspect_model(spiking)))
-    click.echo(f"wrote {output}: T = {settings['time_steps']}")
+    click.echo(summary(output, spiking))
+
+
+def summary(output: Path, spiking: onnx.ModelProto) -> str:
+    """What was written: T, why this T where it was searched for, and latency where it is more."""
+    metadata = {entry.key: entry.value for entry in spiking.metadata_props}
+    time_steps, latency = (metadata[f"onnx2snn.{key}"] for key in ("time_steps", "latency"))
+    text = f"wrote {output}: T = {time_steps}"
+    if latency != time_steps:
+        text += f", latency {latency} steps"
+    tried = json.loads(metadata["onnx2snn.calibration"])["disagreement"]
+    if tried:
+        found = ", ".join(f"T = {t}: {percent:.1f} %" for t, percent in tried.items())
+        text += f"\nfewest steps within the tolerance; disagreement with the ANN at {found}"
+    return text

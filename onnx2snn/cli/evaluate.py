@@ -19,9 +19,10 @@ from onnx2snn.cli.options import (
     progress,
 )
 from onnx2snn.cli.session import open_spiking
-from onnx2snn.cli.tables import evaluation_table
+from onnx2snn.cli.tables import evaluation_table, layer_table
 from onnx2snn.data import read_arrays, split_labels
 from onnx2snn.evaluation import evaluate
+from onnx2snn.layers import LayerTally
 from onnx2snn.runtime.loading import load_model
 
 
@@ -38,6 +39,11 @@ def _default_steps(time_steps: int) -> tuple[int, ...]:
 @click.option("--at", type=STEPS, help="Time steps to report [default: 4,8,16,.. to T].")
 @click.option("--limit", type=POSITIVE, help="Use only the first N samples.")
 @click.option("--batch-size", type=POSITIVE, default=64, show_default=True)
+@click.option(
+    "--layers",
+    is_flag=True,
+    help="Also hold every site (population of neurons) against the file's own limit.",
+)
 @click.option("--json", "json_path", type=PATH, help="Also write the report to this file.")
 @device_options
 @force_option
@@ -49,6 +55,7 @@ def evaluate_command(
     at: tuple[int, ...] | None,
     limit: int | None,
     batch_size: int,
+    layers: bool,
     json_path: Path | None,
     device: str,
     precision: str,
@@ -69,7 +76,10 @@ def evaluate_command(
             at or _default_steps(session.time_steps),
             batch_size=batch_size,
             progress=report,
+            layers=LayerTally(session, load_model(model)) if layers else None,
         )
     click.echo(evaluation_table(result))
+    if result.layers:
+        click.echo(f"\n{layer_table(result.layers)}")
     if json_path:
         write_json(json_path, result.to_json(), force=force)

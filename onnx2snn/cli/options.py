@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from onnx2snn.runtime.session import PRECISIONS
+from onnx2snn.settings import AUTO
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -34,8 +35,19 @@ class StepList(click.ParamType[tuple[int, ...]]):
         return tuple(sorted({int(part) for part in parts}))
 
 
+class PositiveOrAuto(click.IntRange):
+    """A whole number of at least 1, or the word auto."""
+
+    name = "integer or auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or "auto"."""
+        return AUTO if value == AUTO else super().convert(value, param, ctx)
+
+
 STEPS = StepList()
 POSITIVE = click.IntRange(min=1)
+POSITIVE_OR_AUTO = PositiveOrAuto(min=1)
 
 
 def device_options(command: Command) -> Command:
@@ -85,5 +97,24 @@ def progress(label: str) -> Iterator[Report]:
 
         def report(done: int, total: int) -> None:
             bar.update(1000 * done // max(total, 1) - bar.pos)
+
+        yield report
+
+
+StageReport = Callable[[str, int, int], None]
+
+
+@contextmanager
+def stages() -> Iterator[StageReport]:
+    """Progress bars on standard error, one for each stage of the work."""
+    with ExitStack() as stack:
+        bars: dict[str, Report] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in bars or done <= 1:
+                stack.close()
+                bars.clear()
+                bars[stage] = stack.enter_context(progress(stage))
+            bars[stage](done, total)
 
         yield report

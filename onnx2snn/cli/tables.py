@@ -6,18 +6,19 @@ from collections.abc import Sequence
 
 from onnx2snn.coverage import ROLES, Coverage
 from onnx2snn.evaluation import Evaluation
+from onnx2snn.layers import Layer
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned: the first to the left, the others to the right."""
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Columns aligned: the first `left` to the left, the others to the right."""
     widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
-        first, *others = (
-            cell.ljust(w) if i == 0 else cell.rjust(w)
+        aligned = (
+            cell.ljust(w) if i < left else cell.rjust(w)
             for i, (cell, w) in enumerate(zip(cells, widths, strict=True))
         )
-        return "  ".join([first, *others]).rstrip()
+        return "  ".join(aligned).rstrip()
 
     return "\n".join(line(cells) for cells in (header, *rows))
 
@@ -57,3 +58,26 @@ def evaluation_table(result: Evaluation) -> str:
             ]
         )
     return table(header, rows)
+
+
+def layer_table(layers: Sequence[Layer]) -> str:
+    """Relative error of every site over time steps; saturation and spike rate after the last."""
+    steps = [point.time_steps for point in layers[0].points]
+    errors = [f"error T={t}" for t in steps]
+    header = ["site", "operator", "neurons", *errors, "saturated %", "spike rate"]
+    rows = []
+    for layer in layers:
+        last = layer.points[-1]
+        found = [point.relative_error for point in layer.points]
+        rows.append(
+            [
+                layer.site,
+                layer.op_type,
+                str(layer.neurons),
+                *("-" if error is None else f"{error:.4f}" for error in found),
+                f"{last.saturation:.2f}",
+                f"{last.spike_rate:.3f}",
+            ]
+        )
+    title = f"sites, worst first; saturation and spike rate at T = {steps[-1]}"
+    return "\n".join([title, table(header, rows, left=2)])

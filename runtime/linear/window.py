@@ -56,7 +56,8 @@ def _indices(length: int, attributes: Attributes) -> list[int]:
 @lru_cache(maxsize=1024)
 def _index_tensor(length: int, key: tuple[tuple[str, object], ...], device: str) -> Tensor:
     attributes = {name: list(v) if isinstance(v, tuple) else v for name, v in key}
-    return torch.tensor(_indices(length, attributes), device=device)
+    with torch.inference_mode(False):
+        return torch.tensor(_indices(length, attributes), device=device)
 
 
 def _window(operands: Operands, attributes: Attributes) -> list[Tensor]:

@@ -43,7 +43,9 @@ def exported(name: str, exporter: str, opset: int, folder: Path) -> Path:
 
 
 def converted(path: Path) -> onnx.ModelProto:
-    return onnx2snn.convert(path, {"image": arrays("calibration")["image"]}, time_steps=32)
+    return onnx2snn.convert(
+        path, {"image": arrays("calibration")["image"]}, time_steps=32, tuning=0
+    )
 
 
 def evaluated(model: onnx.ModelProto, ann: Path) -> Evaluation:
@@ -90,7 +92,9 @@ def test_error_does_not_depend_on_the_export(name: str, tmp_path: Path) -> None:
 def test_the_spiking_file_is_the_ann_to_stock_onnxruntime(name: str, tmp_path: Path) -> None:
     spiking = tmp_path / "model.snn.onnx"
     calibration = {"image": arrays("calibration")["image"][:16]}
-    onnx2snn.save(onnx2snn.convert(FOLDER / f"{name}.onnx", calibration, time_steps=2), spiking)
+    onnx2snn.save(
+        onnx2snn.convert(FOLDER / f"{name}.onnx", calibration, time_steps=2, tuning=0), spiking
+    )
     images = {"image": arrays("test")["image"][:64]}
     found, expected = (
         onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(

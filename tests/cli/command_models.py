@@ -68,7 +68,7 @@ def arrays(samples: int = 8, seed: int = 0) -> dict[str, np.ndarray]:
 @functools.cache
 def _spiking(time_steps: int) -> bytes:
     data = {"image": arrays(32, 1)["image"]}
-    return onnx2snn.convert(model(), data, time_steps=time_steps).SerializeToString()
+    return onnx2snn.convert(model(), data, time_steps=time_steps, tuning=0).SerializeToString()
 
 
 def spiking(time_steps: int = 4) -> ModelProto:

@@ -28,7 +28,7 @@ def mutated(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def convert_and_run(path):
-    converted = onnx2snn.convert(path, DATA, time_steps=2)
+    converted = onnx2snn.convert(path, DATA, time_steps=2, tuning=0)
     onnx2snn.SpikingSession(converted, device="cpu").run(None, DATA)
 
 

@@ -49,7 +49,9 @@ def path_of(name):
 def converted(name):
     """T = 4, 16 samples: the model's bytes before and after, and the spiking file's bytes."""
     before = path_of(name).read_bytes()
-    result = onnx2snn.convert(path_of(name), {"image": digits("calibration")[0][:16]}, time_steps=4)
+    result = onnx2snn.convert(
+        path_of(name), {"image": digits("calibration")[0][:16]}, time_steps=4, tuning=0
+    )
     return before, result.SerializeToString()
 
 
@@ -112,7 +114,7 @@ def test_converted_nodes_keep_name_and_edges(name):
 def test_a_second_conversion_in_another_process_writes_the_same_bytes(tmp_path):
     code = (
         "import sys, numpy, onnx2snn; x = numpy.load(sys.argv[2])['image'][:16]; onnx2snn.save("
-        "onnx2snn.convert(sys.argv[1], {'image': x}, time_steps=4), sys.argv[3])"
+        "onnx2snn.convert(sys.argv[1], {'image': x}, time_steps=4, tuning=0), sys.argv[3])"
     )
     files = [path_of("resnet"), MODELS / "digits_calibration.npz", tmp_path / "out.onnx"]
     # As many threads as here (small_models): sums over threads may differ in their last bit.
@@ -127,7 +129,7 @@ def test_a_loaded_model_is_not_modified():
     loaded = onnx.load(path_of("convnext"))
     before = loaded.SerializeToString(deterministic=True)
     x = digits("calibration")[0][:16]
-    result = onnx2snn.convert(loaded, {"image": x}, time_steps=4)
+    result = onnx2snn.convert(loaded, {"image": x}, time_steps=4, tuning=0)
     assert loaded.SerializeToString(deterministic=True) == before
     assert result.graph == spiking("convnext").graph
 
@@ -135,7 +137,7 @@ def test_a_loaded_model_is_not_modified():
 @pytest.mark.parametrize("name", ["convnext", "resnet"])
 def test_32_steps_keep_the_accuracy(name):
     x = digits("calibration")[0][:24]
-    result = onnx2snn.convert(path_of(name), {"image": x}, time_steps=32)
+    result = onnx2snn.convert(path_of(name), {"image": x}, time_steps=32, tuning=0)
     image, labels = (array[:200] for array in digits("test"))
     [found] = onnx2snn.SpikingSession(result).run(None, {"image": image})
     [expected] = answer(path_of(name), {"image": image})
@@ -146,7 +148,7 @@ def test_32_steps_keep_the_accuracy(name):
 
 def check(proto, feed, tolerance=0.1, time_steps=16, rows=None, basic=False):
     """Convert, compare with onnxruntime on the original; the coverage by node name."""
-    result = onnx2snn.convert(proto, feed, time_steps=time_steps)
+    result = onnx2snn.convert(proto, feed, time_steps=time_steps, tuning=0)
     given = {name: array[:rows] for name, array in feed.items()}
     session = onnx2snn.SpikingSession(result)
     for found, expected in zip(session.run(None, given), answer(proto, given), strict=True):
@@ -194,7 +196,7 @@ def test_a_scalar_input():
     inputs = [value("x", "N", 4), value("gain")]
     nodes = [FC1, scaled, NODE("Relu", ["g"], ["r"], "act"), FC2]
     x, gain = samples(16, 4), np.asarray(1.5, "f")
-    result = onnx2snn.convert(model(nodes, inputs), {"x": x, "gain": gain}, time_steps=16)
+    result = onnx2snn.convert(model(nodes, inputs), {"x": x, "gain": gain}, time_steps=16, tuning=0)
     [found] = onnx2snn.SpikingSession(result).run(None, {"x": x, "gain": gain})
     [expected] = answer(model(nodes, inputs), {"x": x, "gain": gain})
     assert relative(found, expected) < 0.1
@@ -248,7 +250,7 @@ def test_weights_in_a_file_of_their_own(tmp_path):
     onnx.save(model(chain), path, save_as_external_data=True, location="w.bin",
               size_threshold=0)  # fmt: skip
     feed = {"x": samples(16, 4)}
-    result = onnx2snn.convert(path, feed, time_steps=4)
+    result = onnx2snn.convert(path, feed, time_steps=4, tuning=0)
     onnx2snn.save(result, tmp_path / "sub.snn.onnx")
     (tmp_path / "w.bin").unlink()
     assert (
@@ -266,7 +268,7 @@ def test_settings_and_steps_are_checked():
     for wrong in ({"time_steps": 0}, {"time_steps": 2.5}, {"time_steps": True}, {"spikes": "x"}):
         with pytest.raises(onnx2snn.UsageError):
             onnx2snn.convert(proto, feed, **wrong)
-    result = onnx2snn.convert(proto, feed, time_steps=4)
+    result = onnx2snn.convert(proto, feed, time_steps=4, tuning=0)
     with pytest.raises(onnx2snn.ModelError, match="spiking file already"):
         onnx2snn.convert(result, feed)
     session = onnx2snn.SpikingSession(result)

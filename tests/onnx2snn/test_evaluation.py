@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from onnx2snn.data import read_arrays, split_labels, write_arrays
-from onnx2snn.evaluation import Tally, evaluate, predicted
+from onnx2snn.evaluation import Tally, evaluate
 from onnx2snn.ops.errors import DataError, UsageError
+from onnx2snn.runtime.classes import predicted
 from onnx2snn.runtime.energy import Account
 from onnx2snn.runtime.graph import TensorInfo
 from onnx2snn.runtime.session import Point

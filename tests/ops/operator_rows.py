@@ -60,6 +60,12 @@ def within(source: str, low: float) -> Row:
     return Row(source, (positive(low)(f(3, 7)),), domain=positive(low))
 
 
+def masked(scores: Array, low: np.float32) -> Array:
+    """Scores whose last two columns are masked by a summand."""
+    columns = np.arange(scores.shape[-1])
+    return np.where(columns < scores.shape[-1] - 2, scores, scores + low).astype(np.float32)
+
+
 def pool(*shape: int, **attributes: Any) -> Row:
     return Row("MaxPool", (f(*shape),), attributes, shape=(3, 6, 6))
 
@@ -109,6 +115,8 @@ ROWS = [
     unary("LeakyRelu"),
     unary("LeakyRelu", alpha=-0.5),
     within("Log", 0.05),
+    unary("LogSoftmax"),
+    unary("LogSoftmax", axis=-2),
     Row("Max", (f(3, 7), f(3, 7))),
     Row("Max", (f(3, 7), f(7))),
     pool(2, 3, 6, 6, kernel_shape=[2, 2], strides=[2, 2]),
@@ -129,6 +137,10 @@ ROWS = [
     unary("Selu", alpha=1.1, gamma=0.7),
     unary("Sigmoid"),
     unary("Sin"),
+    unary("Softmax"),
+    unary("Softmax", axis=-2),
+    Row("Softmax", (masked(f(2, 3, 5), np.float32(-np.inf)),)),
+    Row("Softmax", (masked(f(2, 3, 5), np.finfo(np.float32).min),)),
     unary("Softplus"),
     unary("Softsign"),
     within("Sqrt", 0.0),

@@ -60,7 +60,9 @@ def error(row: Row, upstream: bool, **settings: Any) -> float:
     from onnxruntime import InferenceSession
 
     model = model_of(row, upstream)
-    spiking = onnx2snn.convert(model, data(row, 128, 1), time_steps=TIME_STEPS, **settings)
+    spiking = onnx2snn.convert(
+        model, data(row, 128, 1), time_steps=TIME_STEPS, tuning=0, **settings
+    )
     kinds = [node.op_type for node in spiking.graph.node]
     assert kinds == ["SpikingMish"] * upstream + [f"Spiking{row.source}"]
     feed = data(row, 64, 2)

@@ -29,26 +29,33 @@ SIZES = st.one_of(st.sampled_from([0.25, 0.5, 1.0]), st.floats(0.001, 2))
 
 
 class Problem(NamedTuple):
-    """Initial estimate [N], currents [T, N] per operand, step sizes [T] or [T, N], target."""
+    """Initial estimate [N], currents [T, N] per operand, step sizes and thresholds, target.
+
+    Step sizes and thresholds have shape [T] or [T, N].
+    """
 
     initial: Array
     currents: list[Array]
     step_sizes: Array
+    thresholds: Array
     target: str
     alphabet: str
 
     def scan(self, start: int = 0, stop: int | None = None, estimate: Any = None) -> Block:
-        eta = self.step_sizes if self.step_sizes.ndim == 2 else self.step_sizes[:, None]
+        eta, theta = (a.reshape(len(a), -1) for a in (self.step_sizes, self.thresholds))
         return scan(
             torch.from_numpy(self.initial) if estimate is None else estimate,
             [torch.from_numpy(x[start:stop]) for x in self.currents],
             torch.from_numpy(eta[start:stop]),
+            torch.from_numpy(theta[start:stop]),
             TARGETS[self.target][0],
             ALPHABETS[self.alphabet],
         )
 
     def goals(self) -> Array:
-        return TARGETS[self.target][1](*self.currents)
+        """f(x(t)) + theta(t), which the neurons compare with v(t-1)."""
+        theta = self.thresholds.reshape(len(self.thresholds), -1)
+        return TARGETS[self.target][1](*self.currents) + theta
 
     def trajectory(self) -> Array:
         """v(0) .. v(T) as `scan` makes them."""
@@ -69,16 +76,17 @@ def problems(draw: st.DrawFn, alphabet: str | None = None) -> Problem:
         numbers(NUMBERS, neurons),
         [numbers(NUMBERS, steps, neurons) for _ in range(TARGETS[target][0].arity)],
         numbers(SIZES, *shape),
+        numbers(NUMBERS, *shape) if draw(st.booleans()) else np.zeros(shape),
         target,
         alphabet or draw(st.sampled_from(list(ALPHABETS))),
     )
 
 
 def by_the_equations(problem: Problem) -> tuple[Array, list[Array], list[Array]]:
-    """METHOD section 1: fire s = [v >= f], update v -= eta (2 s - 1); ternary from section 4."""
+    """Fire s = [v >= f + theta], update v -= eta (2 s - 1); ternary spikes have a dead zone."""
     v, spikes, increments = problem.initial.copy(), [], []
     for t in range(len(problem.step_sizes)):
-        f = TARGETS[problem.target][1](*(x[t] for x in problem.currents))
+        f = problem.goals()[t]
         eta = np.broadcast_to(problem.step_sizes[t], v.shape)
         if problem.alphabet == "binary":
             s = (v >= f).astype(np.float64)
@@ -170,6 +178,7 @@ def test_geometric_steps_reach_every_goal_within_the_last_step(
         torch.tensor([start], dtype=torch.float64),
         [currents],
         torch.from_numpy(eta)[:, None],
+        torch.zeros(steps),
         identity,
         ALPHABETS["binary"],
     )

@@ -127,11 +127,12 @@ def test_what_cannot_be_lowered(source: str, attributes: dict[str, Any], message
         operator.lower(Node(operator.op_type, ("x",), ("y",), attributes, "n"))
 
 
-def test_parameters_must_be_three_per_site() -> None:
+def test_parameters_must_be_four_per_site() -> None:
     operator = BY_SOURCE["Relu"]
-    node = Node("SpikingRelu", ("x", "a", "b", "c"), ("y",), {}, "n")
-    assert operator.parameters(node) == ({"scale": "a", "initial": "b", "step_sizes": "c"},)
-    with pytest.raises(ModelError, match=r"1 sites and needs 3 parameters.* 2 are given"):
+    node = Node("SpikingRelu", ("x", "a", "b", "c", "d"), ("y",), {}, "n")
+    names = {"scale": "a", "initial": "b", "step_sizes": "c", "thresholds": "d"}
+    assert operator.parameters(node) == (names,)
+    with pytest.raises(ModelError, match=r"1 sites and needs 4 parameters.* 2 are given"):
         operator.parameters(Node("SpikingRelu", ("x", "a", "b"), ("y",), {}, "n"))
 
 

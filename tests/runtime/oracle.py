@@ -40,12 +40,23 @@ def _normalised(axes: tuple[int, ...], epsilon: float) -> Callable[[Array], Arra
     )
 
 
+def _softmax(axis: int) -> Callable[[Array], Array]:
+    def shares(x: Array) -> Array:
+        powers = np.exp(x - x.max(axis, keepdims=True))
+        return np.asarray(powers / powers.sum(axis, keepdims=True))
+
+    return shares
+
+
 def _target(site: Site, attributes: Mapping[str, Any]) -> Callable[..., Array]:
     """The site's function by its name."""
     epsilon = attributes.get("epsilon", 1e-5)
     if site.target.name.startswith("layer_normalization"):
         return _normalised(tuple(range(attributes.get("axis", -1), 0)), epsilon)
+    softmax = _softmax(attributes.get("axis", -1))
     return {
+        f"softmax(axis={attributes.get('axis', -1)})": softmax,
+        f"log_softmax(axis={attributes.get('axis', -1)})": lambda x: np.log(softmax(x)),
         "relu": lambda x: np.where(x > 0, x, 0.0),
         "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
         "tanh": np.tanh,
@@ -123,14 +134,15 @@ class Oracle:
         self, site: Site, names: dict[str, str], alphabet: str, attributes: Mapping[str, Any]
     ) -> None:
         f = _target(site, attributes)(*(self.values[name] for name in site.operands))
-        scale, initial, step_sizes = (
-            self._constants[names[key]] for key in ("scale", "initial", "step_sizes")
+        scale, initial, step_sizes, thresholds = (
+            self._constants[names[key]] for key in ("scale", "initial", "step_sizes", "thresholds")
         )
         if self._time == 0:
             self.estimates[site.name] = np.broadcast_to(initial, f.shape)
             self.spikes[site.name] = 0
         else:
             v, eta = self.estimates[site.name], scale * step_sizes[self._time - 1]
+            f = f + scale * thresholds[self._time - 1]
             if alphabet == "binary":
                 sigma = np.where(v >= f, 1.0, -1.0)
                 self.spikes[site.name] += int((v >= f).sum())

@@ -152,7 +152,18 @@ def feed(name: str, samples: int, seed: int = 7) -> Feed:
 
 
 @cache
-def spiking(name: str, spikes: str = "binary", layer_norm: str = "decomposed") -> onnx.ModelProto:
+def spiking(
+    name: str,
+    spikes: str = "binary",
+    layer_norm: str = "decomposed",
+    windows: str = "synchronous",
+) -> onnx.ModelProto:
     """The converted model; calls share it, so nobody may change it."""
-    settings = {"time_steps": TIME_STEPS, "spikes": spikes, "layer_norm": layer_norm}
+    settings = {
+        "time_steps": TIME_STEPS,
+        "spikes": spikes,
+        "layer_norm": layer_norm,
+        "tuning": 2,
+        "windows": windows,
+    }
     return onnx2snn.convert(MODELS[name][0](), feed(name, 32, 3), **settings)

@@ -42,7 +42,7 @@ def test_a_two_layer_mlp(spikes: str) -> None:
     ]
     model = build(nodes, {"x": ["N", 4]}, {"y": ["N", 2]}, w)
     x = np.random.default_rng(1).standard_normal((32, 4)).astype(np.float32)
-    model = onnx2snn.convert(model, {"x": x}, time_steps=8, spikes=spikes)
+    model = onnx2snn.convert(model, {"x": x}, time_steps=8, tuning=0, spikes=spikes)
     arrays = {"x": x[:BATCH]}
     account, sites = point_of(model, arrays, 6).account, counted(model, arrays, 6)
     assert account.neurons == BATCH * (6 + 5)

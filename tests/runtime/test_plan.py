@@ -222,5 +222,5 @@ def test_a_spiking_node_without_parameters_is_named() -> None:
     with pytest.raises(ModelError, match=r"relu.*missing"):
         SpikingSession(model, device="cpu")
     node.input.append("relu/output/scale")
-    with pytest.raises(ModelError, match=r"'relu'.*needs 3 parameters"):
+    with pytest.raises(ModelError, match=r"'relu'.*needs 4 parameters"):
         SpikingSession(model, device="cpu")

@@ -164,7 +164,7 @@ def test_a_batch_baked_into_the_model() -> None:
     model = conv_net()
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = 1
-    converted = onnx2snn.convert(model, feed("conv_net", 32, 3), time_steps=4)
+    converted = onnx2snn.convert(model, feed("conv_net", 32, 3), time_steps=4, tuning=0)
     used = session(converted)
     assert used.get_inputs()[0].shape == (1, 2, 6, 6)
     assert used.run(None, feed("conv_net", 1))[0].shape == (1, 5)
@@ -212,7 +212,7 @@ def test_inputs_and_constants_may_be_outputs_and_dead_shape_nodes_may_stay() -> 
     model = build(nodes, {"x": ["N", 4]}, {"y": ["N", 3], "x": ["N", 4], "w1": [4, 3]}, w)
     del model.graph.output[1:]
     x = np.random.default_rng(2).standard_normal((16, 4)).astype(np.float32)
-    converted = onnx2snn.convert(model, {"x": x}, time_steps=4)
+    converted = onnx2snn.convert(model, {"x": x}, time_steps=4, tuning=0)
     converted.graph.node.append(NODE("Shape", ["x"], ["nobody"], "dead"))
     converted.graph.output.append(helper.make_tensor_value_info("w1", TensorProto.FLOAT, [4, 3]))
     used = session(converted)

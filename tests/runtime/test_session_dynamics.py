@@ -11,11 +11,12 @@ from session_models import MODELS, TIME_STEPS, Array, Feed, feed, spiking
 
 import onnx2snn
 from onnx2snn.runtime.energy import account
-from onnx2snn.runtime.execute import Executor, Signals
+from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.graph import read_graph
 from onnx2snn.runtime.parameters import constants_on, read_parameters
 from onnx2snn.runtime.plan import compile_plan
 from onnx2snn.runtime.session import SpikingSession
+from onnx2snn.runtime.signals import Signals
 from onnx2snn.runtime.state import State
 
 SAMPLES = 3
@@ -48,7 +49,7 @@ class Simulation:
         for index in range(len(self.plan.steps)):
             self.executor.advance(index, self.state, signals)
         self.state.time += steps
-        assert not signals.increments and not signals.trajectories
+        assert not signals.increments and not signals.courses
 
     def values(self) -> dict[str, Array]:
         """The varying tensors whose value the state holds."""

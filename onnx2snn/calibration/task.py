@@ -1,0 +1,98 @@
+"""What is calibrated, on what, and the simulation that judges it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from onnx2snn.calibration.ann import AnnTargets
+from onnx2snn.calibration.values import AnnValues
+from onnx2snn.calibration.windows import Windows
+from onnx2snn.ops.dynamics import ALPHABETS, Fire
+from onnx2snn.runtime.execute import Executor
+from onnx2snn.runtime.parameters import constants_on
+from onnx2snn.runtime.plan import Plan
+from onnx2snn.runtime.signals import Signals
+from onnx2snn.runtime.state import Parameters, State
+
+DEVICE = torch.device("cpu")
+
+Tensors = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A plan whose sites have no parameters yet, and calibration data for them.
+
+    inputs:  calibration inputs by name, samples first.
+    values:  the ANN's on these inputs.
+    windows: when each site fires.
+    """
+
+    plan: Plan
+    inputs: Tensors
+    values: AnnValues
+    windows: Windows
+
+    @property
+    def samples(self) -> int:
+        """Calibration samples."""
+        return self.values.samples
+
+    @property
+    def outputs(self) -> Tensors:
+        """The ANN's floating-point outputs that vary with time, by name, samples first."""
+        found = self.values.outputs
+        return {name: x for name, x in found.items() if name in self.plan.varying}
+
+    @cached_property
+    def targets(self) -> dict[str, Tensor]:
+        """f* by site name, samples first."""
+        targets = AnnTargets(self.values.tensors, self.values.parts)
+        return {step.site.name: targets(step) for step in self.plan.sites}
+
+    def rows(self, tensors: Tensors, rows: Tensor) -> dict[str, Tensor]:
+        """Some samples of `tensors`; a tensor without a sample axis is the same for all."""
+        return {
+            name: x[rows] if x.dim() and x.shape[0] == self.samples else x
+            for name, x in tensors.items()
+        }
+
+
+@dataclass(frozen=True)
+class Network:
+    """The plan of a task with parameters that may be replaced from one run to the next.
+
+    alphabets: how neurons fire, by name of the spike alphabet.
+    """
+
+    task: Task
+    parameters: dict[str, Parameters] = field(default_factory=dict)
+    alphabets: Mapping[str, Fire] = field(default_factory=lambda: ALPHABETS)
+
+    @cached_property
+    def executor(self) -> Executor:
+        """Reads `parameters` as they stand at the time of a run."""
+        constants = constants_on(self.task.plan, DEVICE, torch.float32)
+        return Executor(
+            self.task.plan, constants, self.parameters, DEVICE, torch.float32, self.alphabets
+        )
+
+    def initial(self, rows: Tensor) -> State:
+        """The state at t = 0 on some samples."""
+        state = State(values=self.task.rows(self.task.inputs, rows))
+        for index in range(len(self.task.plan.steps)):
+            self.executor.initialise(index, state)
+        return state
+
+    def run(self, rows: Tensor) -> State:
+        """The state after all time steps on some samples."""
+        state = self.initial(rows)
+        signals = Signals(self.task.windows.latency)
+        for index in range(len(self.task.plan.steps)):
+            self.executor.advance(index, state, signals)
+        return state

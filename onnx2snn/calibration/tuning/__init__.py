@@ -1,0 +1,5 @@
+"""End-to-end tuning: gradient descent on step sizes, thresholds and initial estimates."""
+
+from onnx2snn.calibration.tuning.tune import tuned
+
+__all__ = ["tuned"]

@@ -1,0 +1,46 @@
+"""How much tuning a model can afford: fixed by its size, not by the clock, so reproducible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnx2snn.calibration.data import MEMORY_BYTES
+
+MOST_STEPS = 600
+FEWEST_STEPS = 40
+BATCH = 32
+SMALLEST_BATCH = 8
+# Work that a conversion may spend on tuning, in multiply-accumulates: minutes on two cores.
+WORK = 6e12
+# An elementwise pass over a neuron and time step costs as much as so many of them.
+WORK_PER_NEURON = 250
+# Copies of every neuron's value over time that a backward pass holds, in bytes.
+BYTES_PER_NEURON = 48
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one sample and time step: multiply-accumulates and neurons."""
+
+    macs: int
+    neurons: int
+
+    @property
+    def work(self) -> float:
+        """Forward and backward pass together."""
+        return 3.0 * (self.macs + WORK_PER_NEURON * self.neurons)
+
+
+def batch_size(cost: Cost, time_steps: int, samples: int) -> int:
+    """Samples per tuning step that memory allows, at most `BATCH`."""
+    fitting = MEMORY_BYTES // max(BYTES_PER_NEURON * time_steps * cost.neurons, 1)
+    return min(BATCH, samples, fitting)
+
+
+def affordable_steps(cost: Cost, time_steps: int, samples: int) -> int:
+    """Tuning steps within the work a conversion may spend; 0 where too few to be of use."""
+    batch = batch_size(cost, time_steps, samples)
+    if batch < min(SMALLEST_BATCH, samples):
+        return 0
+    steps = int(WORK / max(cost.work * time_steps * batch, 1.0))
+    return min(MOST_STEPS, steps) if steps >= FEWEST_STEPS else 0

@@ -1,0 +1,156 @@
+"""Tuning of all sites together, on the error of the network's outputs (METHOD section 4).
+
+A layer-by-layer walk cannot know what downstream sites need of a trajectory. Here the whole
+simulation is differentiated, with the slope of `ops.surrogate` in place of the sign's, and Adam
+(Kingma & Ba, 2015) moves step sizes, thresholds and initial estimates. Weights stay untouched,
+no label is read. The tuned parameters are kept only if they do better on samples held out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from onnx2snn.calibration.task import Network, Task
+from onnx2snn.calibration.tuning.budget import Cost, affordable_steps, batch_size
+from onnx2snn.calibration.tuning.knobs import Knobs
+from onnx2snn.calibration.walk import SiteParameters
+from onnx2snn.ops.surrogate import DIFFERENTIABLE
+from onnx2snn.runtime.plan import LinearStep
+from onnx2snn.runtime.state import Parameters, State
+
+RATE = 0.1
+# With more steps than this the steps get finer, and so must the search.
+COARSE_STEPS = 16
+LAST_RATE = 0.05
+WARM_UP = 5
+BETAS = (0.9, 0.98)
+SITE_WEIGHT = 1.0
+HELD_OUT = 0.125
+SMALLEST_VARIANCE = 1e-12
+
+Progress = Callable[[int, int], None]
+
+
+def output_error(task: Task, state: State, rows: Tensor) -> Tensor:
+    """Squared error of the outputs over the ANN's squared norm, summed over outputs."""
+    errors = [
+        (state.values[name] - ann).square().mean()
+        / task.outputs[name].square().mean().clamp_min(SMALLEST_VARIANCE)
+        for name, ann in task.rows(task.outputs, rows).items()
+    ]
+    return torch.stack(errors).sum() if errors else torch.zeros(())
+
+
+def site_error(task: Task, state: State, rows: Tensor) -> Tensor:
+    """Squared error of v(T) over the variance of f*, mean over sites."""
+    expected = task.rows(task.targets, rows)
+    errors = []
+    for step in task.plan.sites:
+        error = state.values[step.site.output] - expected[step.site.name]
+        errors.append(error.square().mean() / _variance(task.targets[step.site.name]))
+    return torch.stack(errors).mean()
+
+
+def _variance(target: Tensor) -> Tensor:
+    return (target - target.mean()).square().mean().clamp_min(SMALLEST_VARIANCE)
+
+
+def cost(task: Task, chosen: Mapping[str, SiteParameters]) -> Cost:
+    """Work of one sample and time step, from an initial pass over the first sample."""
+    with torch.inference_mode():
+        state = Network(task, _parameters(chosen)).initial(torch.zeros(1, dtype=torch.int64))
+    steps = task.plan.steps
+    varying = (n for i, n in state.macs.items() if isinstance(steps[i], LinearStep))
+    return Cost(sum(varying), sum(state.neurons.values()))
+
+
+def _parameters(chosen: Mapping[str, SiteParameters]) -> dict[str, Parameters]:
+    return {name: Parameters.of(**vars(site)) for name, site in chosen.items()}
+
+
+def _batches(samples: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Random batches without end, every sample once before any comes again."""
+    left = torch.empty(0, dtype=torch.int64)
+    while True:
+        while len(left) < size:
+            left = torch.cat([left, torch.randperm(samples, generator=generator)])
+        yield left[:size]
+        left = left[size:]
+
+
+def _rate(step: int, steps: int) -> float:
+    """Factor of the learning rate: a short warm-up, then linear decay."""
+    return min((step + 1) / (WARM_UP + 1), 1 - (1 - LAST_RATE) * step / steps)
+
+
+def _clean(tensors: list[Tensor]) -> None:
+    """Targets such as the square root have infinite slopes; those count as none."""
+    for tensor in tensors:
+        if tensor.grad is not None:
+            tensor.grad.nan_to_num_(0.0, 0.0, 0.0)
+
+
+def tuned(
+    task: Task,
+    chosen: Mapping[str, SiteParameters],
+    steps: int | None,
+    progress: Progress | None = None,
+) -> dict[str, SiteParameters]:
+    """Parameters after `steps` steps of tuning, or `chosen` where that did not help.
+
+    steps: None for as many as the size of the model allows.
+    """
+    cost_of_sample = cost(task, chosen)
+    if steps is None:
+        steps = affordable_steps(cost_of_sample, task.windows.length, task.samples)
+    if not steps:
+        return dict(chosen)
+    held_out = int(HELD_OUT * task.samples)
+    training = task.samples - held_out
+    judge = torch.arange(training if held_out else 0, task.samples)
+    size = batch_size(cost_of_sample, task.windows.length, training)
+    batches = _batches(training, size, torch.Generator().manual_seed(0))
+    found = _descend(task, chosen, batches, steps, progress)
+    parts = torch.split(judge, size)
+    better = _judged(task, found, parts) < _judged(task, chosen, parts)
+    return found if better else dict(chosen)
+
+
+def _descend(
+    task: Task,
+    chosen: Mapping[str, SiteParameters],
+    batches: Iterator[Tensor],
+    steps: int,
+    progress: Progress | None,
+) -> dict[str, SiteParameters]:
+    units = {name: float(_variance(target).sqrt()) for name, target in task.targets.items()}
+    knobs = {name: Knobs.of(parameters, units[name]) for name, parameters in chosen.items()}
+    network = Network(task, alphabets=DIFFERENTIABLE)
+    rate = RATE * min(1.0, COARSE_STEPS / task.windows.length)
+    groups = [group for knob in knobs.values() for group in knob.groups(rate)]
+    optimiser = torch.optim.Adam(groups, betas=BETAS)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
+    for step in range(steps):
+        network.parameters.update({name: knob.parameters() for name, knob in knobs.items()})
+        rows = next(batches)
+        state = network.run(rows)
+        loss = output_error(task, state, rows) + SITE_WEIGHT * site_error(task, state, rows)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        _clean([x for group in optimiser.param_groups for x in group["params"]])
+        optimiser.step()
+        schedule.step()
+        if progress:
+            progress(step + 1, steps)
+    return {name: knob.chosen() for name, knob in knobs.items()}
+
+
+def _judged(task: Task, chosen: Mapping[str, SiteParameters], parts: Sequence[Tensor]) -> float:
+    """Error of the outputs (of the sites where no output is a number), summed over samples."""
+    network = Network(task, _parameters(chosen))
+    error = output_error if task.outputs else site_error
+    with torch.inference_mode():
+        return sum(float(error(task, network.run(rows), rows)) * len(rows) for rows in parts)
