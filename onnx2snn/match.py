@@ -15,6 +15,7 @@ from onnx2snn.ops import BY_SOURCE, DOMAIN
 from onnx2snn.ops.node import Node
 from onnx2snn.ops.operator import SpikingOperator
 from onnx2snn.runtime.graph import Graph
+from onnx2snn.runtime.plan import LOOKUPS, WEIGHTED
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,6 @@ def _operator(node: Node, graph: Graph, data: set[str]) -> SpikingOperator | Non
     return BY_SOURCE.get(node.op_type)
 
 
-_LOOKUPS = frozenset({"Gather", "GatherElements", "GatherND"})
-_WEIGHTED = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"}) | _LOOKUPS
-
-
 @dataclass
 class _Signals:
     """Tensors that carry a signal, and those that integer inputs determine without weights.
@@ -129,8 +126,8 @@ class _Signals:
         """Record the node's results."""
         if node.op_type in ("Shape", "Size"):
             return
-        factors = node.inputs[:1] if node.op_type in _LOOKUPS else node.inputs[:2]
-        weighted = node.op_type in _WEIGHTED and not self.counted.issuperset(factors)
+        factors = node.inputs[:1] if node.op_type in LOOKUPS else node.inputs[:2]
+        weighted = node.op_type in WEIGHTED and not self.counted.issuperset(factors)
         if not self.data.isdisjoint(node.inputs):
             self.data.update(node.outputs)
         elif not self.counted.isdisjoint(node.inputs):

@@ -3,7 +3,8 @@
 Forward, a step is exactly that of `ops.dynamics`. Backward, the increment counts as the
 straight line -u through the jump, u = v(t-1) - f(x(t)) - theta(t), for |u| < eta, and as
 constant beyond: in reach of one step, the estimate follows its target one to one. Wider or
-narrower boxes train worse (docs/accuracy.md).
+narrower boxes train worse (docs/accuracy.md). Spikes come out as numbers, so that their count
+has a gradient too: that of their mean over errors spread evenly through the box.
 """
 
 from __future__ import annotations
@@ -26,17 +27,23 @@ class _Step(torch.autograd.Function):
         spikes, increment = ALPHABETS[alphabet](excess, torch.zeros_like(excess), step_size)
         inside = excess.abs() < step_size
         slope = increment.sign() + _EDGE[alphabet] * excess.sign() * inside
-        ctx.save_for_backward(inside, (2 * slope).to(torch.int8))
-        ctx.shape = step_size.shape
-        ctx.mark_non_differentiable(spikes)
-        return spikes, increment
+        ctx.save_for_backward(inside, (2 * slope).to(torch.int8), excess < 0, step_size)
+        ctx.alphabet = alphabet
+        return spikes.to(increment), increment
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        inside, slope = ctx.saved_tensors
-        gradient = gradients[1]
-        to_step = (0.5 * slope * gradient).sum_to_size(ctx.shape)
-        return torch.where(inside, -gradient, 0.0), to_step, None
+        inside, slope, negative, step_size = ctx.saved_tensors
+        to_spikes, to_increment = gradients
+        count = torch.where(inside, 0.5 * to_spikes / step_size, 0.0)
+        to_excess = torch.where(inside, -to_increment, 0.0)
+        to_step = 0.5 * slope * to_increment
+        if ctx.alphabet == "ternary":
+            to_excess = to_excess + torch.where(negative, -2 * count, 2 * count)
+            to_step = to_step - count
+        else:
+            to_excess = to_excess + count
+        return to_excess, to_step.sum_to_size(step_size.shape), None
 
 
 def _differentiable(alphabet: str) -> Fire:

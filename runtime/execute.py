@@ -184,7 +184,7 @@ class Executor:
         )
         if step.site.output not in self.plan.integrated:
             state.values[step.site.output] = block.estimate
-        state.spikes[step.site.name] += block.spikes.sum()
+        state.spikes[step.site.name] = state.spikes[step.site.name] + block.spikes.sum()
         signals.increments[step.site.output] = Span(part.start, block.increments)
 
     def _advance_difference(self, step: DifferenceStep, state: State, signals: Signals) -> None:

@@ -76,6 +76,9 @@ class SiteStep:
 
 Step = ConstantStep | LinearStep | DifferenceStep | SiteStep
 
+LOOKUPS = frozenset({"Gather", "GatherElements", "GatherND"})
+WEIGHTED = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"}) | LOOKUPS
+
 
 def step_inputs(step: Step) -> tuple[str, ...]:
     """Names of the tensors a step reads, parameters of sites excluded."""
@@ -122,6 +125,7 @@ class _Compiler:
     varying: set[str] = field(default_factory=set)
     data: set[str] = field(default_factory=set)
     discrete: set[str] = field(default_factory=set)
+    counts: set[str] = field(default_factory=set)
     upstream: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def add(self, node: Node) -> None:
@@ -181,7 +185,9 @@ class _Compiler:
     ) -> str:
         if not data or all(o in self.discrete for o in node.outputs):
             return "shape"
-        if all(node.inputs[i] in self.discrete for i in data):
+        if all(node.inputs[i] in self.discrete | self.counts for i in data):
+            if node.op_type not in WEIGHTED:
+                self.counts.update(node.outputs)
             return "shape"
         if operator and operator.is_linear_in(data):
             return "linear"

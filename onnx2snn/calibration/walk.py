@@ -71,13 +71,11 @@ class Walk:
         """Parameters of every site, by its name."""
         network = Network(self.task)
         parameters, executor = network.parameters, network.executor
-        inputs, targets = (
-            self.task.inputs,
-            AnnTargets(self.task.values.tensors, self.task.values.parts),
-        )
+        inputs, values = self.task.inputs, self.task.values
+        targets = AnnTargets(values.tensors, values.parts)
         start, now = State(values=dict(inputs)), State(values=dict(inputs))
         now = replace(now, operands=start.operands, transparent=start.transparent)
-        signals, axes = Signals(self.task.windows.latency), ChannelAxes()
+        signals, axes = Signals(self.task.windows.latency), ChannelAxes(signals=set(inputs))
         with torch.inference_mode():
             for index, step in enumerate(self.plan.steps):
                 if isinstance(step, SiteStep):

@@ -99,7 +99,8 @@ def test_it_becomes_spiking() -> None:
     for op_type, count in (("LayerNormalization", 13), ("Gelu", 6), ("Softmax", 6)):
         assert table[op_type]["spiking"] == sum(table[op_type].values()) == count
     assert table["MatMul"]["product"] == report.counts["product"] == 12
-    # The number of tokens, at least 1: computed once from the mask.
+    # The number of tokens, at least 1, is computed once from the mask, without neurons.
+    assert table["Clip"]["spiking"] == 0
     assert {node.op_type for node in report.analog} <= {"Clip"}
 
 

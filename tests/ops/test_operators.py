@@ -119,6 +119,8 @@ def test_lists_of_integers_hold_integers() -> None:
         ("GlobalMaxPool", {}, "extents.*positive"),
         ("GlobalMaxPool", {"extents": [0]}, "extents"),
         ("LayerNormalization", {"axis": 1}, "'axis' is 1"),
+        ("Softmax", {"axis": 1}, "'axis' is 1"),
+        ("LogSoftmax", {"axis": 0}, "'axis' is 0"),
     ],
 )
 def test_what_cannot_be_lowered(source: str, attributes: dict[str, Any], message: str) -> None:

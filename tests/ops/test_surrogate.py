@@ -23,7 +23,7 @@ def test_spikes_and_steps_are_those_of_the_dynamics(alphabet, values, step_size)
     for step in (torch.tensor(step_size), torch.full_like(estimate, step_size)):
         plain = ALPHABETS[alphabet](estimate, target, step)
         differentiable = DIFFERENTIABLE[alphabet](estimate, target, step)
-        assert torch.equal(plain.spikes, differentiable.spikes)
+        assert torch.equal(plain.spikes.float(), differentiable.spikes)
         assert torch.equal(plain.increment, differentiable.increment)
 
 
@@ -50,6 +50,29 @@ def gradients(alphabet, excess, step_size):
 )
 def test_slopes(alphabet, excess, expected):
     assert gradients(alphabet, excess, 1.0) == expected
+
+
+@pytest.mark.parametrize("alphabet", ALPHABETS)
+@pytest.mark.parametrize("knob", ["step", "shift"])
+def test_slope_of_the_number_of_spikes_is_that_of_its_mean(alphabet, knob):
+    """Errors spread evenly over [-0.5, 2]: moving all of them, or the step size, moves counts."""
+    spread = torch.linspace(-0.5, 2, 50001, dtype=torch.float64)
+    knobs = {
+        name: torch.tensor(x, dtype=torch.float64) for name, x in (("step", 0.8), ("shift", 0))
+    }
+
+    def rate(change):
+        moved = {**knobs, knob: knobs[knob] + change}
+        excess = spread + moved["shift"]
+        return DIFFERENTIABLE[alphabet](
+            excess, torch.zeros_like(excess), moved["step"]
+        ).spikes.mean()
+
+    change = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(rate(change), change, allow_unused=True)
+    with torch.no_grad():
+        difference = (rate(change + 0.02) - rate(change - 0.02)) / 0.04
+    assert float(slope) == pytest.approx(float(difference), abs=0.15)
 
 
 @pytest.mark.parametrize("alphabet", ALPHABETS)

@@ -28,6 +28,9 @@ LAST_RATE = 0.05
 WARM_UP = 5
 BETAS = (0.9, 0.98)
 SITE_WEIGHT = 1.0
+# What one spike per neuron and time step costs, in squared relative error. Binary neurons fire
+# in half of the steps whatever one pays.
+SPIKE_WEIGHT = {"binary": 0.0, "ternary": 0.1}
 HELD_OUT = 0.125
 SMALLEST_VARIANCE = 1e-12
 
@@ -52,6 +55,15 @@ def site_error(task: Task, state: State, rows: Tensor) -> Tensor:
         error = state.values[step.site.output] - expected[step.site.name]
         errors.append(error.square().mean() / _variance(task.targets[step.site.name]))
     return torch.stack(errors).mean()
+
+
+def spike_cost(task: Task, state: State) -> Tensor:
+    """Spikes per neuron and time step of its window, mean over sites, by their weight."""
+    costs = [
+        SPIKE_WEIGHT[step.alphabet] * state.spikes[step.site.name] / state.neurons[step.site.name]
+        for step in task.plan.sites
+    ]
+    return torch.stack(costs).mean() / task.windows.length
 
 
 def _variance(target: Tensor) -> Tensor:
@@ -138,6 +150,7 @@ def _descend(
         rows = next(batches)
         state = network.run(rows)
         loss = output_error(task, state, rows) + SITE_WEIGHT * site_error(task, state, rows)
+        loss = loss + spike_cost(task, state)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         _clean([x for group in optimiser.param_groups for x in group["params"]])
