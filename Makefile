@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 ROOT := $(CURDIR)
 PIP := pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all test-wheel lint bench clean
+.PHONY: demo test test-all test-wheel lint bench bench-accuracy clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -41,9 +41,11 @@ lint: $(STAMP)
 		--config-file $(ROOT)/pyproject.toml -p onnx2snn -p models -p benchmarks
 	cd build/installed && $(ROOT)/$(BIN)/lint-imports --config $(ROOT)/pyproject.toml
 
-bench: $(STAMP)
-	$(BIN)/python -m benchmarks.accuracy --spikes binary
-	$(BIN)/python -m benchmarks.accuracy --spikes ternary --time-steps 4,8,16
+bench-accuracy: $(STAMP)
+	$(BIN)/python -m benchmarks.accuracy
+	$(BIN)/python -m benchmarks.tables
+
+bench: bench-accuracy
 	$(BIN)/python -m benchmarks.paper_size
 	$(BIN)/python -m benchmarks.tables
 

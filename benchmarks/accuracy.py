@@ -1,66 +1,187 @@
-"""Accuracy over T of the six digits networks: one conversion for each T.
+"""Accuracy of the six digits networks, ours against the baselines: one conversion for each T.
 
-python -m benchmarks.accuracy [--time-steps 4,8,16,32,64] [--spikes binary] [NAME...]
+python -m benchmarks.accuracy [--methods ours,walk,...] [NAME...]
+
+Everything is judged on the 500 test images against the ANN. Methods:
+
+ours:        the default of `convert`: a walk through the sites, then tuning of them all;
+walk:        the same without tuning;
+exponential: the best of a grid of exponential schedules, chosen for each network and T by the
+             error on calibration images, scaled to every channel's range;
+paper:       exponential with the defaults of the paper's code, scaled the same way;
+ablation:    ours with one of its parts taken out, all with few tuning steps.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import numpy as np
+import onnx
 
 import onnx2snn
-from benchmarks.results import write
+from benchmarks.results import read, write
 from models.digits import FOLDER, NAMES
 from onnx2snn.calibration.ann import open_onnxruntime
 from onnx2snn.evaluation import evaluate
 
+Row = dict[str, Any]
 
-def measure(name: str, time_steps: int, spikes: str) -> dict[str, Any]:
-    """Convert one network for `time_steps` and evaluate it on the 500 test images."""
-    path = FOLDER / f"{name}.onnx"
-    calibration, test = (np.load(FOLDER / f"digits_{part}.npz") for part in ("calibration", "test"))
-    start = time.perf_counter()
-    model = onnx2snn.convert(
-        path, {"image": calibration["image"]}, time_steps=time_steps, spikes=spikes
-    )
-    seconds = time.perf_counter() - start
-    result = evaluate(
-        onnx2snn.SpikingSession(model, device="cpu"),
-        open_onnxruntime(str(path)),
-        {"image": test["image"]},
-        test["labels"],
-        [time_steps],
-    )
-    (row,) = result.rows
-    return {
-        "model": name,
-        "spikes": spikes,
-        "ann_top1": result.ann_top1,
-        **vars(row),
-        "conversion_seconds": round(seconds, 1),
-    }
+CONFIGURATIONS: tuple[dict[str, Any], ...] = (
+    {"spikes": "binary", "time_steps": 8},
+    {"spikes": "binary", "time_steps": 16},
+    {"spikes": "binary", "time_steps": 32},
+    {"spikes": "ternary", "time_steps": 4},
+    {"spikes": "ternary", "time_steps": 8},
+    {"spikes": "ternary", "time_steps": 4, "windows": "sequential"},
+)
+SAME_STEPS = (8, 16, 32)
+# At equal error ours should need 3 and 8 times fewer steps than these.
+EXPONENTIAL_STEPS = (*SAME_STEPS, 24, 48, 96)
+PAPER_STEPS = (*SAME_STEPS, 64, 128, 256)
+# Of exponential schedules: last over first step size, and the sum of all over the range.
+LAST_STEPS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+REACHES = (1.0, 1.5, 2.5)
+SEARCH_SAMPLES = 64
+ABLATION_STEPS = 100
+TUNING = "onnx2snn.calibration.tuning.tune"
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "all parts": {},
+    "no tuning": {},
+    "no starts of single neurons": {
+        "onnx2snn.calibration.task.Task.has_own_axes": lambda *_: False,
+    },
+    "no thresholds of single neurons": {f"{TUNING}.MOST_THRESHOLDS": 0},
+    "no damping": {"onnx2snn.ops.surrogate.DAMPING": 1.0},
+    "no error of sites": {f"{TUNING}.SITE_WEIGHT": 0.0},
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network with its images."""
+
+    name: str
+
+    @property
+    def path(self) -> str:
+        """Of the trained model."""
+        return str(FOLDER / f"{self.name}.onnx")
+
+    def images(self, part: str) -> Mapping[str, Any]:
+        """Images and labels of the "calibration" or the "test" part."""
+        return dict(np.load(FOLDER / f"digits_{part}.npz"))
+
+    def convert(self, samples: int | None = None, **settings: Any) -> onnx.ModelProto:
+        """The network as a spiking one."""
+        image = self.images("calibration")["image"][:samples]
+        return onnx2snn.convert(self.path, {"image": image}, **settings)
+
+    def row(self, method: str, **settings: Any) -> Row:
+        """Convert and judge on the test images."""
+        start = time.perf_counter()
+        model = self.convert(**settings)
+        seconds = time.perf_counter() - start
+        test = self.images("test")
+        session = onnx2snn.SpikingSession(model, device="cpu")
+        ann = open_onnxruntime(self.path)
+        image = {"image": test["image"]}
+        result = evaluate(session, ann, image, test["labels"], [session.time_steps])
+        return {
+            "model": self.name,
+            "method": method,
+            "windows": "synchronous",
+            **settings,
+            "ann_top1": result.ann_top1,
+            "latency": session.time_steps,
+            **{key: value for key, value in vars(result.rows[0]).items() if key != "time_steps"},
+            "conversion_seconds": round(seconds, 1),
+        }
+
+
+def ours(case: Case) -> Iterator[Row]:
+    """The default of `convert`."""
+    for settings in CONFIGURATIONS:
+        yield case.row("ours", **settings)
+
+
+def walk(case: Case) -> Iterator[Row]:
+    """Site after site, no tuning."""
+    for settings in CONFIGURATIONS:
+        yield case.row("walk", tuning=0, **settings)
+
+
+def exponential(case: Case) -> Iterator[Row]:
+    """The best exponential schedule for each T."""
+    for time_steps in EXPONENTIAL_STEPS:
+        settings = min(_exponentials(time_steps), key=lambda s: _calibration_error(case, s))
+        yield case.row("exponential", **settings)
+
+
+def paper(case: Case) -> Iterator[Row]:
+    """The defaults of the paper's code."""
+    for time_steps in PAPER_STEPS:
+        yield case.row("paper", schedule="exponential", tuning=0, time_steps=time_steps)
+
+
+def ablation(case: Case) -> Iterator[Row]:
+    """One part taken out at a time."""
+    for name, replaced in ABLATIONS.items():
+        with ExitStack() as stack:
+            for target, value in replaced.items():
+                stack.enter_context(mock.patch(target, value))
+            tuning = 0 if name == "no tuning" else ABLATION_STEPS
+            yield case.row(name, time_steps=8, tuning=tuning)
+
+
+METHODS: dict[str, Callable[[Case], Iterator[Row]]] = {
+    method.__name__: method for method in (ours, walk, exponential, paper, ablation)
+}
+
+
+def _exponentials(time_steps: int) -> Iterator[dict[str, Any]]:
+    for last in LAST_STEPS:
+        decay = last ** (1 / (time_steps - 1))
+        total = (1 - decay**time_steps) / (1 - decay)
+        for reach in REACHES:
+            yield {
+                "schedule": "exponential",
+                "time_steps": time_steps,
+                "step_size": reach / total,
+                "decay": decay,
+                "tuning": 0,
+            }
+
+
+def _calibration_error(case: Case, settings: Mapping[str, Any]) -> float:
+    session = onnx2snn.SpikingSession(case.convert(SEARCH_SAMPLES, **settings), device="cpu")
+    image = {"image": case.images("calibration")["image"][:SEARCH_SAMPLES]}
+    (row,) = evaluate(session, open_onnxruntime(case.path), image, None, [session.time_steps]).rows
+    return row.relative_error
 
 
 def main() -> None:
-    """Measure every network at every T and write benchmarks/results/accuracy_<spikes>.json."""
+    """Measure, and write benchmarks/results/accuracy_<network>.json after every row."""
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", default=list(NAMES))
-    parser.add_argument("--time-steps", default="4,8,16,32,64")
-    parser.add_argument("--spikes", default="binary")
+    parser.add_argument("--methods", default=",".join(METHODS))
     arguments = parser.parse_args()
-    rows = []
+    chosen = arguments.methods.split(",")
     for name in arguments.names:
-        for time_steps in map(int, arguments.time_steps.split(",")):
-            rows.append(measure(name, time_steps, arguments.spikes))
-            print(rows[-1], flush=True)
-    command = (
-        f"python -m benchmarks.accuracy --spikes {arguments.spikes} "
-        f"--time-steps {arguments.time_steps}"
-    )
-    print(write(f"accuracy_{arguments.spikes}", command, rows))
+        file = f"accuracy_{name.removeprefix('digits_')}"
+        replaced = {*chosen, *(ABLATIONS if "ablation" in chosen else ())}
+        rows = [row for row in read(file, missing=[]) if row["method"] not in replaced]
+        for method in chosen:
+            for row in METHODS[method](Case(name)):
+                rows.append(row)
+                print(row, flush=True)
+                write(file, f"python -m benchmarks.accuracy {name}", rows)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,10 @@ def write(name: str, command: str, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def read(name: str) -> list[dict[str, Any]]:
-    """The rows of a result file."""
-    rows: list[dict[str, Any]] = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+def read(name: str, missing: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+    """The rows of a result file; `missing`, if given, where there is none."""
+    path = RESULTS / f"{name}.json"
+    if missing is not None and not path.exists():
+        return missing
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"]
     return rows

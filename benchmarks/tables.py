@@ -1,23 +1,32 @@
-"""Markdown tables of README, made from the files in results/.
+"""Markdown tables of README and docs/accuracy.md, made from the files in results/.
 
-python -m benchmarks.tables writes them between README's markers.
+python -m benchmarks.tables writes them between the markers there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
+from typing import Any
 
+from benchmarks.accuracy import ABLATIONS, CONFIGURATIONS
 from benchmarks.results import read
 
+ROOT = Path(__file__).parents[1]
 FAMILIES = {
-    "digits_convnext": "ConvNeXt",
-    "digits_mlp_mixer": "MLP-Mixer",
-    "digits_resmlp": "ResMLP",
-    "digits_regnet": "RegNetX",
-    "digits_vgg": "VGG, max pooling",
-    "digits_resnet": "ResNet, max pooling",
+    "convnext": "ConvNeXt",
+    "mlp_mixer": "MLP-Mixer",
+    "resmlp": "ResMLP",
+    "regnet": "RegNetX",
+    "vgg": "VGG, max pooling",
+    "resnet": "ResNet, max pooling",
 }
+PAGES = ("README.md", "docs/accuracy.md")
+# Ours, against three times the steps of an exponential schedule and eight times the paper's.
+EQUAL_ERROR = ((8, 24, 64), (16, 48, 128), (32, 96, 256))
+
+Row = Mapping[str, Any]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -25,16 +34,84 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def accuracy(spikes: str) -> str:
-    """Top-1 and relative error of the digits networks over T."""
-    points = {(r["model"], r["time_steps"]): r for r in read(f"accuracy_{spikes}")}
-    steps = sorted({t for _, t in points})
-    rows = []
-    for name, family in FAMILIES.items():
-        cells = [points[name, t] for t in steps]
-        shown = [f"{c['top1']:.1f} ({c['relative_error']:.3f})" for c in cells]
-        rows.append([family, f"{cells[0]['ann_top1']:.1f}", *shown])
-    return _table(["network", "ANN", *(f"T = {t}" for t in steps)], rows)
+def _rows(method: str, **settings: Any) -> list[Row]:
+    """One row of a method for every network, in the order of `FAMILIES`."""
+
+    def matches(row: Row) -> bool:
+        wanted = {"method": method, "spikes": "binary", "windows": "synchronous", **settings}
+        return all(row.get(key, "binary") == value for key, value in wanted.items())
+
+    found = [list(filter(matches, read(f"accuracy_{name}"))) for name in FAMILIES]
+    return [rows[0] for rows in found]
+
+
+def _title(settings: Mapping[str, Any]) -> str:
+    steps = settings["time_steps"]
+    windowed = settings.get("windows", "synchronous") != "synchronous"
+    return f"{settings['spikes']}, " + (f"windows of {steps}" if windowed else f"T = {steps}")
+
+
+def accuracy() -> str:
+    """Top-1 and relative error of ours, in every configuration."""
+    columns = [_rows("ours", **settings) for settings in CONFIGURATIONS]
+    rows = [
+        [family, f"{cells[0]['ann_top1']:.1f}"]
+        + [f"{cell['top1']:.1f} ({cell['relative_error']:.3f})" for cell in cells]
+        for family, cells in zip(FAMILIES.values(), zip(*columns, strict=True), strict=True)
+    ]
+    for name, value in SUMMARIES.items():
+        rows.append([name, "", *map(value, columns)])
+    return _table(["network", "ANN", *map(_title, CONFIGURATIONS)], rows)
+
+
+def _largest_loss(column: Sequence[Row]) -> str:
+    return f"{max(row['ann_top1'] - row['top1'] for row in column):.1f}"
+
+
+def _median_error(column: Sequence[Row]) -> str:
+    return f"{median(row['relative_error'] for row in column):.3f}"
+
+
+def _most_energy(column: Sequence[Row]) -> str:
+    return f"{max(row['energy_ratio'] for row in column):.2f}"
+
+
+SUMMARIES: dict[str, Callable[[Sequence[Row]], str]] = {
+    "*largest loss of top-1*": _largest_loss,
+    "*median relative error*": _median_error,
+    "*largest energy / ANN*": _most_energy,
+}
+
+
+def _errors(columns: Sequence[Sequence[Row]]) -> Iterator[list[str]]:
+    for family, cells in zip(FAMILIES.values(), zip(*columns, strict=True), strict=True):
+        yield [family, *(f"{cell['relative_error']:.4f}" for cell in cells)]
+
+
+def baselines() -> str:
+    """Relative errors of ours against schedules of closed form with more steps."""
+    header, columns = ["network"], []
+    for ours, exponential, paper in EQUAL_ERROR:
+        for method, steps in (("ours", ours), ("exponential", exponential), ("paper", paper)):
+            header.append(f"{method}, T = {steps}")
+            columns.append(_rows(method, time_steps=steps))
+    return _table(header, list(_errors(columns)))
+
+
+def same_steps() -> str:
+    """Relative errors of all methods at the same number of steps."""
+    header, columns = ["network"], []
+    for steps, *_ in EQUAL_ERROR:
+        for method in ("paper", "exponential", "walk", "ours"):
+            header.append(f"{method}, T = {steps}")
+            columns.append(_rows(method, time_steps=steps))
+    return _table(header, list(_errors(columns)))
+
+
+def ablation() -> str:
+    """Relative errors with one part taken out."""
+    columns = [_rows(name) for name in ABLATIONS]
+    return _table(["network", *ABLATIONS], list(_errors(columns)))
 
 
 def paper_size() -> str:
@@ -54,28 +131,30 @@ def paper_size() -> str:
     return _table(header, rows)
 
 
-def tables() -> dict[str, str]:
-    """Every table by its marker in README."""
-    return {
-        "accuracy binary": accuracy("binary"),
-        "accuracy ternary": accuracy("ternary"),
-        "paper size": paper_size(),
-    }
+TABLES: dict[str, Callable[[], str]] = {
+    "accuracy": accuracy,
+    "baselines": baselines,
+    "same steps": same_steps,
+    "ablation": ablation,
+    "paper size": paper_size,
+}
 
 
 def filled(text: str) -> str:
     """`text` with every table between its markers."""
-    for marker, table in tables().items():
+    for marker, table in TABLES.items():
         begin, end = f"<!-- {marker} -->", f"<!-- end {marker} -->"
-        before, rest = text.split(begin)
-        text = before + f"{begin}\n{table}\n{end}" + rest.split(end)[1]
+        if begin in text:
+            before, rest = text.split(begin)
+            text = before + f"{begin}\n{table()}\n{end}" + rest.split(end)[1]
     return text
 
 
 def main() -> None:
-    """Write the tables into README."""
-    readme = Path(__file__).parents[1] / "README.md"
-    readme.write_text(filled(readme.read_text()))
+    """Write the tables into the pages."""
+    for page in PAGES:
+        path = ROOT / page
+        path.write_text(filled(path.read_text()))
 
 
 if __name__ == "__main__":

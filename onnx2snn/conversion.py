@@ -92,7 +92,7 @@ def convert(
     choose = chooser(chosen_settings.schedule, chosen_settings.step_size, chosen_settings.decay)
     source = Source.read(model)
     matched, plan = matched_plan(source, chosen_settings)
-    _check_coverage(coverage(plan, matched.refusals), chosen_settings)
+    _check_coverage(coverage(plan, matched.refusals, matched.merged), chosen_settings)
     feed = _calibration_feed(plan, calibration)
 
     def attempt(time_steps: int) -> tuple[Task, dict[str, SiteParameters]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,8 +62,11 @@ def _reason(node: Node, plan: Plan, refusals: Mapping[str, str]) -> str:
     return f"no spiking operator for {node.domain + '.' if node.domain else ''}{node.op_type}"
 
 
-def coverage(plan: Plan, refusals: Mapping[str, str]) -> Coverage:
-    """Coverage of the graph a plan was compiled from."""
+def coverage(plan: Plan, refusals: Mapping[str, str], merged: Iterable[str] = ()) -> Coverage:
+    """Coverage of the graph a plan was compiled from.
+
+    merged: Relu nodes that others have taken over.
+    """
     roles = {id(step.node): step.role for step in plan.steps if not isinstance(step, SiteStep)}
     reports = []
     for node in plan.graph.nodes:
@@ -74,4 +77,5 @@ def coverage(plan: Plan, refusals: Mapping[str, str]) -> Coverage:
         role = roles[id(node)]
         reason = _reason(node, plan, refusals) if role == "analog" else ""
         reports.append(NodeReport(node.name, node.op_type, role, reason))
+    reports.extend(NodeReport(name, "Relu", "spiking") for name in merged)
     return Coverage(tuple(reports))

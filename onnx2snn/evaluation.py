@@ -64,6 +64,7 @@ class Row:
     """One line of the table: the SNN after `time_steps` steps.
 
     top1, agreement: percent; top1 is None without labels.
+    spike_rate:      spikes per neuron and time step.
     sops:            synaptic operations per sample.
     energy_ratio:    energy of the SNN over that of the ANN.
     """
@@ -73,6 +74,7 @@ class Row:
     agreement: float
     relative_error: float
     spike_rate: float
+    spikes_per_neuron: float
     sops: float
     energy_ratio: float
 
@@ -106,6 +108,7 @@ def _row(time_steps: int, tally: Tally, labelled: bool) -> Row:
         agreement=100.0 * tally.agreed / samples,
         relative_error=tally.relative_error,
         spike_rate=tally.account.spike_rate(time_steps),
+        spikes_per_neuron=tally.account.spike_rate(1),
         sops=tally.account.sops / samples,
         energy_ratio=tally.account.energy_ratio,
     )

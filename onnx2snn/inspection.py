@@ -22,7 +22,7 @@ def inspect_model(model: str | Path | onnx.ModelProto) -> Coverage:
     loaded = model if isinstance(model, onnx.ModelProto) else load_model(Path(model))
     if not is_spiking(loaded):
         matched, plan = matched_plan(Source.read(loaded), Settings())
-        return coverage(plan, matched.refusals)
+        return coverage(plan, matched.refusals, matched.merged)
     plan = compile_plan(read_graph(loaded))
     return coverage(plan, _refusals(plan.graph.metadata.get(REFUSALS_KEY, "{}")))
 

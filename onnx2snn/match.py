@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
+from onnx2snn.merge import rectified_pools
 from onnx2snn.ops import BY_SOURCE, DOMAIN
 from onnx2snn.ops.node import Node
 from onnx2snn.ops.operator import SpikingOperator
@@ -23,10 +24,12 @@ class Matched:
     """A graph whose matched nodes are spiking ones, still without parameters.
 
     refusals: node name -> why a node that has a spiking operator was left as it is.
+    merged:   Relu node name -> the spiking node that has taken it over.
     """
 
     graph: Graph
     refusals: Mapping[str, str]
+    merged: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,13 @@ class Options:
     """What the caller asks of matching.
 
     layer_norm: "decomposed" or "fused".
+    max_pool:   "tree" or "fused".
     exclude:    node names or operator types, shell patterns allowed, to leave analog.
     neurons:    attributes common to all spiking nodes (spikes, schedule).
     """
 
     layer_norm: str = "decomposed"
+    max_pool: str = "fused"
     exclude: tuple[str, ...] = ()
     neurons: Mapping[str, str] | None = None
 
@@ -71,7 +76,7 @@ def _layer_normalization(node: Node, graph: Graph, options: Options) -> Node:
 def _max_pool(node: Node, graph: Graph, options: Options) -> Node:
     """Only the maxima, not their indices."""
     _only_output(node)
-    return node
+    return replace(node, attributes={**node.attributes, "sites": options.max_pool})
 
 
 def _global_max_pool(node: Node, graph: Graph, options: Options) -> Node:
@@ -79,7 +84,7 @@ def _global_max_pool(node: Node, graph: Graph, options: Options) -> Node:
     extents = list((graph.shapes.get(node.inputs[0]) or ())[2:])
     if not extents or not all(isinstance(d, int) for d in extents):
         raise RefusalError("its spatial extents are not fixed in the graph")
-    return replace(node, attributes={"extents": extents})
+    return replace(node, attributes={"extents": extents, "sites": options.max_pool})
 
 
 def _only_output(node: Node) -> None:
@@ -244,4 +249,5 @@ def match(graph: Graph, options: Options) -> Matched:
         except RefusalError as refusal:
             refusals[node.name] = str(refusal)
             nodes.append(node)
-    return Matched(replace(graph, nodes=tuple(_unguarded(nodes, graph))), refusals)
+    remaining, merged = rectified_pools(_unguarded(nodes, graph), graph)
+    return Matched(replace(graph, nodes=tuple(remaining)), refusals, merged)

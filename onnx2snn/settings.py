@@ -26,6 +26,7 @@ class Settings:
     step_size, decay: of a closed-form schedule, None for its default.
     spikes:     "binary" or "ternary".
     layer_norm: "decomposed" (two sites) or "fused" (one site).
+    max_pool:   "tree" (sites of two inputs) or "fused" (one for all of a window, Relu included).
     tuning:     steps of end-to-end tuning of the calibrated schedule; None for as many as the
                 model's size allows, 0 for none.
     windows:    "synchronous": all sites fire for all T steps; "sequential": each site fires for
@@ -41,6 +42,7 @@ class Settings:
     decay: float | None = None
     spikes: str = "binary"
     layer_norm: str = "decomposed"
+    max_pool: str = "fused"
     tuning: int | None = None
     windows: str = "synchronous"
     exclude: tuple[str, ...] = ()
@@ -59,6 +61,7 @@ class Settings:
             ("schedule", self.schedule, SCHEDULE_NAMES),
             ("spikes", self.spikes, tuple(ALPHABETS)),
             ("layer norm", self.layer_norm, ("decomposed", "fused")),
+            ("max pool", self.max_pool, ("tree", "fused")),
         )
         for what, value, known in choices:
             if value not in known:
@@ -73,7 +76,7 @@ class Settings:
     def matching(self) -> Options:
         """The part that matching needs."""
         neurons = {"dynamics": "signgd", "spikes": self.spikes, "schedule": self.schedule}
-        return Options(self.layer_norm, self.exclude, neurons)
+        return Options(self.layer_norm, self.max_pool, self.exclude, neurons)
 
 
 def _check_time_steps(time_steps: Any) -> None:

@@ -36,18 +36,21 @@ class Firing(NamedTuple):
 
 Fire = Callable[[Tensor, Tensor, Tensor], Firing]
 
+# Below, copysign stands for a choice between eta and -eta: torch.where is ten times slower.
+# Adding 0 turns a difference of -0 into +0, which counts as v >= f.
+
 
 def fire_binary(estimate: Tensor, target: Tensor, step_size: Tensor) -> Firing:
     """Spike s = 1 where v >= f, else 0; dv = -eta * (2s - 1)."""
-    spikes = estimate >= target
-    return Firing(spikes, torch.where(spikes, -step_size, step_size))
+    error = (estimate - target).add_(0.0)
+    return Firing(estimate >= target, torch.copysign(step_size, error).neg_())
 
 
 def fire_ternary(estimate: Tensor, target: Tensor, step_size: Tensor) -> Firing:
     """Spike sigma = sign(v - f) where |v - f| > eta / 2, else 0; dv = -eta * sigma."""
     error = estimate - target
     spikes = error.abs() > 0.5 * step_size
-    return Firing(spikes, torch.where(spikes, torch.copysign(step_size, -error), 0.0))
+    return Firing(spikes, torch.copysign(step_size, error).mul_(spikes).neg_())
 
 
 ALPHABETS: dict[str, Fire] = {"binary": fire_binary, "ternary": fire_ternary}

@@ -1,6 +1,9 @@
-"""Max and Min of two operands (ONNX Max-13, Min-13): one binary site."""
+"""Max and Min of two operands (ONNX Max-13, Min-13): one binary site; of many, at once."""
+
+from functools import reduce
 
 import torch
+from torch import Tensor
 
 from onnx2snn.ops.operator import SpikingOperator, unary
 from onnx2snn.ops.target import Target
@@ -9,6 +12,15 @@ from onnx2snn.ops.target import Target
 def maximum() -> Target:
     """f(x_1, x_2) = max(x_1, x_2)."""
     return Target("maximum", 2, torch.maximum)
+
+
+def largest(count: int, floor: float) -> Target:
+    """f(x_1, ..., x_k) = max(x_1, ..., x_k, floor), k = `count`."""
+
+    def function(*values: Tensor) -> Tensor:
+        return reduce(torch.maximum, values).clamp_min(floor)
+
+    return Target("largest", count, function)
 
 
 def minimum() -> Target:

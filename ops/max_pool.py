@@ -1,18 +1,29 @@
-"""MaxPool (ONNX MaxPool-22) and GlobalMaxPool (ONNX GlobalMaxPool-22): trees of maximum sites.
+"""MaxPool (ONNX MaxPool-22) and GlobalMaxPool (ONNX GlobalMaxPool-22): sites of maxima.
 
-A window of k values along one axis becomes a balanced tree of binary maximum sites, depth
-ceil(log2 k); the axes follow one another (rows, then columns), which is exact max pooling.
+With `sites` "tree", the paper's form, a window of k values along one axis becomes a balanced
+tree of binary maximum sites, depth ceil(log2 k); the axes follow one another (rows, then
+columns). With "fused" it becomes a single site that takes all its values at once, and so does
+a whole window of up to `MOST_MEMBERS` values: fewer sites that wait for one another. Both are
+exact max pooling. Values below `floor` count as `floor`, so a Relu in front can be merged.
+
 Instead of padding, a member of a window that lies outside the tensor is replaced by the
 nearest member inside (max is idempotent), so no padding value enters the dynamics.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
+from math import prod
 from typing import Any
 
 from onnx2snn.ops.errors import ModelError
-from onnx2snn.ops.extremum import maximum
+from onnx2snn.ops.extremum import largest, maximum
 from onnx2snn.ops.lowering import Lowering
 from onnx2snn.ops.operator import DOMAIN, Attribute, SpikingOperator
+
+MOST_MEMBERS = 9
+LOWEST = -3.4028234663852886e38
+
+Geometry = Mapping[str, Any]
 
 
 def _window(
@@ -57,10 +68,40 @@ def _concatenate(lowering: Lowering, members: list[str], axis: int) -> str:
 AXIS_NAMES = {1: ("columns",), 2: ("rows", "columns"), 3: ("planes", "rows", "columns")}
 
 
-def _axis_names(rank: int) -> tuple[str, ...]:
+def _pool(
+    lowering: Lowering, x: str, geometries: Sequence[Geometry], attributes: Mapping[str, Any]
+) -> str:
+    """Maximum of every window over the last axes, one geometry for each of them."""
+    rank, floor = len(geometries), attributes["floor"]
     if rank not in AXIS_NAMES:
         raise ModelError(f"max pooling over {rank} axes is not supported; it takes 1 to 3")
-    return AXIS_NAMES[rank]
+    if attributes["sites"] == "tree":
+        for i, name in enumerate(AXIS_NAMES[rank]):
+            x = _tree(lowering, x, i - rank, name, geometries[i])
+        return x if floor <= LOWEST else lowering.site("floor", largest(1, floor), x)
+    if prod(g["kernel"] for g in geometries) <= MOST_MEMBERS:
+        return _fused(lowering, x, range(-rank, 0), "window", geometries, floor)
+    for i, name in enumerate(AXIS_NAMES[rank]):
+        x = _fused(lowering, x, [i - rank], name, geometries[i : i + 1], floor)
+    return x
+
+
+def _fused(
+    lowering: Lowering,
+    x: str,
+    axes: Sequence[int],
+    name: str,
+    geometries: Sequence[Geometry],
+    floor: float,
+) -> str:
+    """One site that takes all members of a window along `axes`."""
+    members = [x]
+    for axis, geometry in zip(axes, geometries, strict=True):
+        members = [
+            _window(lowering, part, [i], axis, geometry)
+            for part, i in product(members, range(geometry["kernel"]))
+        ]
+    return lowering.site(name, largest(len(members), floor), *members)
 
 
 def _build_pool(
@@ -81,8 +122,8 @@ def _build_pool(
             f"strides {strides}, dilations {dilations} and pads {pads}: strides and dilations "
             "must be positive, pads not negative"
         )
-    for i, name in enumerate(_axis_names(rank)):
-        geometry = {
+    geometries = [
+        {
             "kernel": kernel[i],
             "stride": strides[i],
             "dilation": dilations[i],
@@ -90,8 +131,9 @@ def _build_pool(
             "ceil_mode": attributes["ceil_mode"],
             "auto_pad": attributes["auto_pad"],
         }
-        x = _tree(lowering, x, i - rank, name, geometry)
-    return x
+        for i in range(rank)
+    ]
+    return _pool(lowering, x, geometries, attributes)
 
 
 def _build_global(
@@ -101,22 +143,24 @@ def _build_global(
     extents = attributes["extents"] or []
     if not extents or min(extents) < 1:
         raise ModelError(f"attribute 'extents' is {extents}; it needs positive sizes")
-    for i, name in enumerate(_axis_names(len(extents))):
-        geometry = {
-            "kernel": extents[i],
-            "stride": 1,
-            "dilation": 1,
-            "pads": [0, 0],
-            "ceil_mode": 0,
-            "auto_pad": "NOTSET",
-        }
-        x = _tree(lowering, x, i - len(extents), name, geometry)
-    return x
+    whole = {"stride": 1, "dilation": 1, "pads": [0, 0], "ceil_mode": 0, "auto_pad": "NOTSET"}
+    geometries = [{"kernel": extent, **whole} for extent in extents]
+    return _pool(lowering, x, geometries, attributes)
 
+
+SITES = (
+    Attribute("sites", "string", "tree", ("tree", "fused")),
+    Attribute("floor", "float", LOWEST),
+)
+FLOOR = """
+    floor = Constant <value_float: float = @floor> ()
+    typed = CastLike (floor, pooled)
+    Y = Max (pooled, typed)
+"""
 
 MAX_POOL = SpikingOperator(
     source="MaxPool",
-    equation="f(x)_i = max over the window at i",
+    equation="f(x)_i = max over the window at i, and the floor",
     build=_build_pool,
     attributes=(
         Attribute("auto_pad", "string", "NOTSET", ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")),
@@ -126,13 +170,19 @@ MAX_POOL = SpikingOperator(
         Attribute("pads", "ints"),
         Attribute("storage_order", "int", 0),
         Attribute("strides", "ints"),
+        *SITES,
     ),
+    body=f"""
+    pooled = MaxPool <auto_pad: string = @auto_pad, ceil_mode: int = @ceil_mode,
+        dilations: ints = @dilations, kernel_shape: ints = @kernel_shape, pads: ints = @pads,
+        storage_order: int = @storage_order, strides: ints = @strides> (X)
+    {FLOOR}""",
 )
 
 GLOBAL_MAX_POOL = SpikingOperator(
     source="GlobalMaxPool",
     equation="f(x) = max over all spatial positions, whose extents the attribute holds",
     build=_build_global,
-    attributes=(Attribute("extents", "ints"),),
-    body="Y = GlobalMaxPool (X)",
+    attributes=(Attribute("extents", "ints"), *SITES),
+    body=f"pooled = GlobalMaxPool (X) {FLOOR}",
 )

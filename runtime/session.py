@@ -108,6 +108,12 @@ class SpikingSession:
         steps = [p.time_steps for p in self._executor.parameters.values()]
         return min(steps, default=1)
 
+    @property
+    def window(self) -> int:
+        """K, the most steps in which any one site fires; less than T where sites take turns."""
+        spans = (p.window[1] - p.window[0] for p in self._executor.parameters.values())
+        return max(spans, default=1)
+
     def get_inputs(self) -> list[TensorInfo]:
         """Names, types and shapes of the inputs."""
         return list(self._plan.graph.inputs)

@@ -21,7 +21,7 @@ def _calibrated(step: SiteStep, data: Trajectory) -> SiteParameters:
     best = search(data, ALPHABETS[step.alphabet])
     return SiteParameters(
         scale=torch.ones(()),
-        initial=best.initial.reshape(data.shape),
+        initial=best.centred.reshape(data.shape) * data.start,
         step_sizes=best.step_sizes.reshape(data.time_steps, *data.shape),
         thresholds=torch.zeros(data.time_steps),
     )

@@ -32,9 +32,12 @@ SMALLEST_STEP = 1e-8
 
 @dataclass(frozen=True)
 class Candidate:
-    """Initial estimate [C], step sizes [T, C] and the mean square error they leave, [T, C]."""
+    """Step sizes [T, C], and the mean square error they leave, [T, C].
 
-    initial: Tensor
+    centred: share of its mean that every neuron starts at, shape [C]: all of it, or nothing.
+    """
+
+    centred: Tensor
     step_sizes: Tensor
     errors: Tensor
 
@@ -46,11 +49,11 @@ def _fit_step(data: Trajectory, estimate: Tensor, t: int) -> Tensor:
 
 
 def least_squares(
-    data: Trajectory, fire: Fire, initial: Tensor, floor: float, boost: float
+    data: Trajectory, fire: Fire, centred: Tensor, floor: float, boost: float
 ) -> Candidate:
     """Step sizes fitted one after another on the trajectory they produce."""
-    estimate = initial.unsqueeze(1).expand_as(data.final)
-    previous = torch.full_like(initial, SMALLEST_STEP)
+    estimate = centred.unsqueeze(1) * data.means
+    previous = torch.full_like(centred, SMALLEST_STEP)
     steps, errors = [], []
     for t in range(data.time_steps):
         fitted = boost * _fit_step(data, estimate, t)
@@ -58,33 +61,35 @@ def least_squares(
         estimate = estimate + fire(estimate, data.moving[t], previous.unsqueeze(1)).increment
         steps.append(previous)
         errors.append(data.mean((estimate - data.final).square()))
-    return Candidate(initial, torch.stack(steps), torch.stack(errors))
+    return Candidate(centred, torch.stack(steps), torch.stack(errors))
 
 
-def fixed(data: Trajectory, fire: Fire, initial: Tensor, step_sizes: Tensor) -> Candidate:
+def fixed(data: Trajectory, fire: Fire, centred: Tensor, step_sizes: Tensor) -> Candidate:
     """The errors that given step sizes [T, C] leave."""
-    estimate = initial.unsqueeze(1).expand_as(data.final)
+    estimate = centred.unsqueeze(1) * data.means
     errors = []
     for t in range(data.time_steps):
         eta = step_sizes[t].unsqueeze(1)
         estimate = estimate + fire(estimate, data.moving[t], eta).increment
         errors.append(data.mean((estimate - data.final).square()))
-    return Candidate(initial, step_sizes, torch.stack(errors))
+    return Candidate(centred, step_sizes, torch.stack(errors))
 
 
 def _candidates(data: Trajectory, fire: Fire) -> Iterator[Candidate]:
-    mean = data.mean(data.final)
-    for initial in (mean, torch.zeros_like(mean)):
+    channels = data.final.new_ones(data.final.shape[0])
+    for centred in (channels, torch.zeros_like(channels)):
         for floor in FLOORS:
             for boost in BOOSTS:
-                yield least_squares(data, fire, initial, floor, boost)
-        extent = (data.final - initial.unsqueeze(1)).abs().amax(1).clamp_min(SMALLEST_STEP)
+                yield least_squares(data, fire, centred, floor, boost)
+        extent = (
+            (data.final - centred.unsqueeze(1) * data.means).abs().amax(1).clamp_min(SMALLEST_STEP)
+        )
         time = torch.arange(data.time_steps, dtype=data.final.dtype, device=data.final.device)
         for decay in DECAYS:
             shape = decay**time
             for reach in REACHES:
                 steps = reach * extent * (shape / shape.sum()).unsqueeze(1)
-                yield fixed(data, fire, initial, steps)
+                yield fixed(data, fire, centred, steps)
 
 
 def search(data: Trajectory, fire: Fire) -> Candidate:
@@ -96,7 +101,7 @@ def search(data: Trajectory, fire: Fire) -> Candidate:
     losses = torch.stack([weights @ candidate.errors for candidate in candidates])
     best, channels = losses.argmin(0), torch.arange(losses.shape[1], device=losses.device)
     return Candidate(
-        torch.stack([c.initial for c in candidates])[best, channels],
+        torch.stack([c.centred for c in candidates])[best, channels],
         torch.stack([c.step_sizes for c in candidates])[best, :, channels].T.contiguous(),
         torch.stack([c.errors for c in candidates])[best, :, channels].T.contiguous(),
     )

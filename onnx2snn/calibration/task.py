@@ -19,6 +19,7 @@ from onnx2snn.runtime.plan import Plan
 from onnx2snn.runtime.signals import Signals
 from onnx2snn.runtime.state import Parameters, State
 
+SMALLEST_VARIANCE = 1e-12
 DEVICE = torch.device("cpu")
 
 Tensors = Mapping[str, Tensor]
@@ -54,6 +55,27 @@ class Task:
         """f* by site name, samples first."""
         targets = AnnTargets(self.values.tensors, self.values.parts)
         return {step.site.name: targets(step) for step in self.plan.sites}
+
+    @cached_property
+    def variances(self) -> dict[str, float]:
+        """Variance of f* by site name, over samples and neurons."""
+        return {
+            name: max(float(target.var(correction=0)), SMALLEST_VARIANCE)
+            for name, target in self.targets.items()
+        }
+
+    @cached_property
+    def is_fixed(self) -> bool:
+        """Whether the model leaves no axis open but that of the samples."""
+        shapes = [info.shape for info in self.plan.graph.inputs]
+        return all(
+            shape is not None and all(isinstance(size, int) for size in shape[1:])
+            for shape in shapes
+        )
+
+    def has_own_axes(self, target: Tensor) -> bool:
+        """Whether a site's neurons are told apart by all axes of `target` but the first."""
+        return self.is_fixed and target.dim() > 1 and target.shape[0] == self.samples
 
     def rows(self, tensors: Tensors, rows: Tensor) -> dict[str, Tensor]:
         """Some samples of `tensors`; a tensor without a sample axis is the same for all."""

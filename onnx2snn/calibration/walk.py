@@ -105,9 +105,8 @@ class Walk:
         moving = torch.stack([step.site.target(*(x[t] for x in currents)) for t in range(length)])
         final = target.to(moving)
         axis = _site_axis(step.site, axes, final.dim())
-        fixed = self.choose(step, by_channel(moving, final, axis)).placed(
-            start, self.task.windows.latency
-        )
+        data = by_channel(moving, final, axis, self.task.has_own_axes(final))
+        fixed = self.choose(step, data).placed(start, self.task.windows.latency)
         self.chosen[step.site.name] = fixed
         return Parameters.of(fixed.scale, fixed.initial, fixed.step_sizes, fixed.thresholds)
 

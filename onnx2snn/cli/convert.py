@@ -52,6 +52,13 @@ from onnx2snn.ops.errors import UsageError
     help="LayerNormalization as the paper's two sites, or as one.",
 )
 @click.option(
+    "--max-pool",
+    type=click.Choice(["tree", "fused"]),
+    default="fused",
+    show_default=True,
+    help="MaxPool as the paper's tree of sites with two inputs, or as one site per window.",
+)
+@click.option(
     "--tuning",
     type=click.IntRange(min=0),
     help="Steps of end-to-end tuning [default: by the model's size; 0 for none].",

@@ -23,13 +23,15 @@ from onnx2snn.cli.tables import evaluation_table, layer_table
 from onnx2snn.data import read_arrays, split_labels
 from onnx2snn.evaluation import evaluate
 from onnx2snn.layers import LayerTally
+from onnx2snn.runtime import SpikingSession
 from onnx2snn.runtime.loading import load_model
 
 
-def _default_steps(time_steps: int) -> tuple[int, ...]:
-    """Powers of two from 4 and the last step."""
-    powers = (2**k for k in range(2, time_steps.bit_length()))
-    return tuple(sorted({*powers, time_steps}))
+def _default_steps(session: SpikingSession) -> tuple[int, ...]:
+    """Powers of two from 4 and the last step; only that where sites wait for one another."""
+    latency = session.time_steps
+    powers = (2**k for k in range(2, latency.bit_length()))
+    return (latency,) if session.window < latency else tuple(sorted({*powers, latency}))
 
 
 @click.command("evaluate")
@@ -73,13 +75,16 @@ def evaluate_command(
             open_onnxruntime(load_model(ann or model)),
             feed,
             None if labels is None else labels[:limit],
-            at or _default_steps(session.time_steps),
+            at or _default_steps(session),
             batch_size=batch_size,
             progress=report,
             layers=LayerTally(session, load_model(model)) if layers else None,
         )
+    if session.window < session.time_steps:
+        click.echo(f"every site fires in {session.window} of {session.time_steps} time steps")
     click.echo(evaluation_table(result))
     if result.layers:
         click.echo(f"\n{layer_table(result.layers)}")
     if json_path:
-        write_json(json_path, result.to_json(), force=force)
+        timing = {"window": session.window, "latency": session.time_steps}
+        write_json(json_path, {**result.to_json(), **timing}, force=force)

@@ -42,9 +42,10 @@ def _percent(value: float | None) -> str:
 def evaluation_table(result: Evaluation) -> str:
     """Accuracy over time steps, below the ANN's."""
     header = [
-        "T", "top-1 %", "agreement %", "relative error", "spike rate", "SOPs", "energy / ANN"
-    ]  # fmt: skip
-    rows = [["ANN", _percent(result.ann_top1), "100.00", "0", "-", "-", "1"]]
+        *("T", "top-1 %", "agreement %", "relative error"),
+        *("spike rate", "spikes / neuron", "SOPs", "energy / ANN"),
+    ]
+    rows = [["ANN", _percent(result.ann_top1), "100.00", "0", "-", "-", "-", "1"]]
     for row in result.rows:
         rows.append(
             [
@@ -53,6 +54,7 @@ def evaluation_table(result: Evaluation) -> str:
                 _percent(row.agreement),
                 f"{row.relative_error:.4f}",
                 f"{row.spike_rate:.3f}",
+                f"{row.spikes_per_neuron:.2f}",
                 f"{row.sops:.3g}",
                 f"{row.energy_ratio:.2f}",
             ]

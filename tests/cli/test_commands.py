@@ -25,7 +25,8 @@ from onnx2snn.cli import run_cli
 
 ROLES = ["spiking", "linear", "product", "shape", "analog"]
 POINT = {
-    *("time_steps", "top1", "agreement", "relative_error", "spike_rate", "sops", "energy_ratio"),
+    *("time_steps", "top1", "agreement", "relative_error", "spike_rate"),
+    *("spikes_per_neuron", "sops", "energy_ratio"),
 }
 
 
@@ -182,7 +183,8 @@ def test_evaluate_prints_a_table_and_writes_its_numbers(folder, call):
     out, report = evaluated(call, "--at 2,4")
     header, ann, *rows = out.splitlines()
     assert re.split("  +", header) == [
-        *("T", "top-1 %", "agreement %", "relative error", "spike rate", "SOPs", "energy / ANN"),
+        *("T", "top-1 %", "agreement %", "relative error"),
+        *("spike rate", "spikes / neuron", "SOPs", "energy / ANN"),
     ]
     assert ann.split()[0] == "ANN" and [row.split()[0] for row in rows] == ["2", "4"]
     assert set(report) >= {"ann", "points"} and set(report["ann"]) == {"top1"}
@@ -191,6 +193,20 @@ def test_evaluate_prints_a_table_and_writes_its_numbers(folder, call):
     for point, row in zip(report["points"], rows, strict=True):
         assert float(row.split()[2]) == pytest.approx(point["agreement"], abs=0.006)
         assert 0 < point["spike_rate"] < 1 and point["sops"] > 0 and point["energy_ratio"] > 0
+        spikes = point["spike_rate"] * point["time_steps"]
+        assert point["spikes_per_neuron"] == pytest.approx(spikes)
+    assert report["window"] == report["latency"] == 4
+
+
+def test_evaluate_reports_latency_where_sites_take_turns(folder, call):
+    options = "--calibration d.npz --time-steps 4 --tuning 0"
+    call(f"convert m.onnx -o w.onnx --windows sequential {options}")
+    out, _ = call("evaluate w.onnx --data d.npz --json w.json")
+    report = json.loads(Path("w.json").read_text())
+    assert report["window"] == 4 and report["latency"] > 4
+    title, _, _, *rows = out.splitlines()
+    assert title == f"every site fires in 4 of {report['latency']} time steps"
+    assert [row.split()[0] for row in rows] == [str(report["latency"])]
 
 
 def test_evaluate_agrees_with_numpy(folder, call):

@@ -13,7 +13,7 @@ from onnx2snn.calibration.ann import activations, site_targets
 from onnx2snn.calibration.choose import SCHEDULE_NAMES, chooser
 from onnx2snn.calibration.layout import ChannelAxes
 from onnx2snn.calibration.search import SMALLEST_STEP, _candidates, least_squares, search
-from onnx2snn.calibration.trajectory import Trajectory, by_channel
+from onnx2snn.calibration.trajectory import Trajectory, by_channel, neuron_means
 from onnx2snn.canonical import canonicalise
 from onnx2snn.match import Options, match
 from onnx2snn.ops.dynamics import ALPHABETS
@@ -33,8 +33,14 @@ def trajectory(time_steps=6, channels=3, neurons=200):
     final = torch.randn(channels, neurons, generator=generator) * torch.tensor([[0.1], [1], [5]])
     noise = torch.randn(time_steps, channels, neurons, generator=generator)
     decay = 0.5 ** torch.arange(1, time_steps + 1).reshape(-1, 1, 1)
+    means = final.mean(1)
     return Trajectory(
-        final + noise * decay * final.std(1)[:, None], final, even(neurons), (channels,)
+        moving=final + noise * decay * final.std(1)[:, None],
+        final=final,
+        means=means[:, None].expand_as(final),
+        weights=even(neurons),
+        shape=(channels,),
+        start=means,
     )
 
 
@@ -64,7 +70,14 @@ def test_no_other_step_size_leaves_a_smaller_error():
 
 def one_channel(data, channel):
     picked = slice(channel, channel + 1)
-    return Trajectory(data.moving[:, picked], data.final[picked], data.weights, (1,))
+    return Trajectory(
+        data.moving[:, picked],
+        data.final[picked],
+        data.means[picked],
+        data.weights,
+        (1,),
+        data.start[picked],
+    )
 
 
 @pytest.mark.parametrize("alphabet", ALPHABETS)
@@ -78,19 +91,19 @@ def test_search_keeps_the_least_weighted_error(alphabet, channel):
     torch.testing.assert_close((weights * best.errors).sum(0), losses.amin(0))
     chosen = candidates[int(losses.argmin())]
     torch.testing.assert_close(best.step_sizes, chosen.step_sizes)
-    torch.testing.assert_close(best.initial, chosen.initial)
+    torch.testing.assert_close(best.centred, chosen.centred)
 
 
 @pytest.mark.parametrize("alphabet", ALPHABETS)
 def test_search_of_many_channels_mixes_whole_candidates(alphabet):
     data, fire = trajectory(), ALPHABETS[alphabet]
     best = search(data, fire)
-    assert best.step_sizes.shape == (6, 3) and best.initial.shape == (3,)
+    assert best.step_sizes.shape == (6, 3) and best.centred.shape == (3,)
     candidates = list(_candidates(data, fire))
     for channel in range(3):
         assert any(
             torch.equal(best.step_sizes[:, channel], c.step_sizes[:, channel])
-            and torch.equal(best.initial[channel], c.initial[channel])
+            and torch.equal(best.centred[channel], c.centred[channel])
             for c in candidates
         )
 
@@ -110,6 +123,31 @@ def test_neurons_are_grouped_by_channel(axis, shape):
         assert bool((data.final == torch.arange(float(channels))[:, None]).all())
         torch.testing.assert_close(data.moving[0], data.final)
         assert bool((data.moving.diff(dim=0) >= 10).all())
+
+
+@pytest.mark.parametrize("axis", [-3, -1, None])
+def test_every_neuron_keeps_its_own_mean(axis):
+    generator = torch.Generator().manual_seed(0)
+    centres = 10 * torch.randn(4, 5, 6, generator=generator)
+    final = centres + 0.1 * torch.randn(64, 4, 5, 6, generator=generator)
+    data = by_channel(final.unsqueeze(0), final, axis, each_neuron=True)
+    torch.testing.assert_close(data.start, final.mean(0), rtol=0, atol=1e-3)
+    assert float((data.means - data.final).abs().median()) < 0.2
+    assert by_channel(final.unsqueeze(0), final, axis).start.shape == data.shape
+
+
+def test_means_that_are_noise_shrink_to_that_of_their_channel():
+    """Equal neurons: of the spread of their means over few samples, nothing is real."""
+    generator = torch.Generator().manual_seed(0)
+    scale = torch.tensor([1.0, 5.0])[:, None, None]
+    final = 3 + scale * torch.randn(8, 2, 30, 30, generator=generator)
+    centre = final.mean((0, 2, 3)).reshape(2, 1, 1)
+    noise, kept = (
+        (x - centre).square().mean((1, 2)) for x in (final.mean(0), neuron_means(final, centre))
+    )
+    assert bool((kept < 0.05 * noise).all())
+    one = neuron_means(final[:1], final[:1].mean((0, 2, 3)).reshape(2, 1, 1))
+    assert bool((one.amax((1, 2)) == one.amin((1, 2))).all())
 
 
 def test_large_sites_are_sampled_the_same_way_every_time():

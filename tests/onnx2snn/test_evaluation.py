@@ -96,7 +96,8 @@ def test_evaluate(batch_size):
     assert [row.time_steps for row in report.rows] == [1, 2]
     for row in report.rows:
         assert (row.top1, row.agreement) == (50.0, 75.0)
-        assert row.spike_rate == 0.5 and row.sops == 5.0
+        assert row.spike_rate == 0.5 and row.spikes_per_neuron == 0.5 * row.time_steps
+        assert row.sops == 5.0
         assert row.energy_ratio == pytest.approx(0.9 * 5 / 4.6)
     assert evaluate(Session(SNN), Session(ANN), FEED, None, [1]).rows[0].top1 is None
 

@@ -77,9 +77,30 @@ def test_pools():
     pool = NODE("GlobalMaxPool", ["r"], ["y"], "pool")
     outputs = [value("y", "N", 6, 1, 1)]
     fixed = of_name(matched([CONV, act, pool], **image, outputs=outputs), "pool")
-    assert fixed.attributes == {"extents": [8, 8]}
+    assert fixed.attributes == {"extents": [8, 8], "sites": "fused", "floor": 0.0}
     loose = matched([CONV, act, pool], inputs=[value("x", "N", 1, "H", 8)], outputs=outputs)
     assert "extents are not fixed" in loose.refusals["pool"]
+
+
+@pytest.mark.parametrize(
+    ("max_pool", "readers", "remaining"),
+    [("fused", 1, ["pool"]), ("tree", 1, ["act", "pool"]), ("fused", 2, ["act", "pool"])],
+)
+def test_a_relu_that_only_a_pool_reads_is_merged(max_pool, readers, remaining):
+    nodes = [
+        CONV,
+        NODE("Relu", ["c"], ["r"], "act"),
+        NODE("MaxPool", ["r"], ["y"], "pool", kernel_shape=[2, 2]),
+    ]
+    outputs = [value("y", "N", 6, 7, 7), value("r", "N", 6, 8, 8)][:readers]
+    found = matched(
+        nodes, Options(max_pool=max_pool), inputs=[value("x", "N", 1, 8, 8)], outputs=outputs
+    )
+    assert [n.name for n in found.graph.nodes[1:]] == remaining
+    assert found.merged == ({} if "act" in remaining else {"act": "pool"})
+    pool = of_name(found, "pool")
+    assert pool.inputs == (("c",) if found.merged else ("r",))
+    assert pool.attributes.get("floor") == (0.0 if found.merged else None)
 
 
 @pytest.mark.parametrize("op_type", ["Max", "Min"])

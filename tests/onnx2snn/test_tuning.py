@@ -44,7 +44,7 @@ def relative_error(proto, spiking, x):
 def test_tuning_lowers_the_error_on_unseen_data(spikes, time_steps):
     proto, data = deep_network(), {"x": samples(256, 24, seed=50)}
     errors = []
-    for steps in (0, 120):
+    for steps in (0, 200):
         spiking = onnx2snn.convert(proto, data, time_steps=time_steps, spikes=spikes, tuning=steps)
         errors.append(relative_error(proto, spiking, samples(200, 24, seed=51)))
     assert errors[1] < 0.9 * errors[0]

@@ -66,13 +66,13 @@ def masked(scores: Array, low: np.float32) -> Array:
     return np.where(columns < scores.shape[-1] - 2, scores, scores + low).astype(np.float32)
 
 
-def pool(*shape: int, **attributes: Any) -> Row:
-    return Row("MaxPool", (f(*shape),), attributes, shape=(3, 6, 6))
+def pool(*shape: int, sites: str = "fused", **attributes: Any) -> Row:
+    return Row("MaxPool", (f(*shape),), attributes, {"sites": sites}, shape=(3, 6, 6))
 
 
-def global_pool(*shape: int) -> Row:
-    extents = {"extents": list(shape[2:])}
-    return Row("GlobalMaxPool", (f(*shape),), {}, extents, shape=(3, *shape[2:]))
+def global_pool(*shape: int, sites: str = "fused") -> Row:
+    extra = {"extents": list(shape[2:]), "sites": sites}
+    return Row("GlobalMaxPool", (f(*shape),), {}, extra, shape=(3, *shape[2:]))
 
 
 def layer_norm(shape: tuple[int, ...], axis: int, bias: bool, sites: str, **more: Any) -> Row:
@@ -102,6 +102,7 @@ ROWS = [
     unary("Gelu", approximate="tanh"),
     global_pool(2, 3, 5, 4),
     global_pool(2, 3, 7),
+    global_pool(2, 3, 5, 4, sites="tree"),
     global_pool(1, 2, 3, 1, 5),
     unary("HardSigmoid"),
     unary("HardSigmoid", alpha=0.3, beta=0.1),
@@ -120,8 +121,10 @@ ROWS = [
     Row("Max", (f(3, 7), f(3, 7))),
     Row("Max", (f(3, 7), f(7))),
     pool(2, 3, 6, 6, kernel_shape=[2, 2], strides=[2, 2]),
+    pool(2, 3, 6, 6, kernel_shape=[2, 2], strides=[2, 2], sites="tree"),
     pool(2, 3, 9, kernel_shape=[4], pads=[1, 2], dilations=[2]),
     pool(2, 3, 7, 6, kernel_shape=[3, 2], strides=[2, 1], pads=[1, 0, 1, 1], ceil_mode=1),
+    pool(2, 3, 7, 6, kernel_shape=[3, 2], strides=[2, 1], ceil_mode=1, sites="tree"),
     pool(2, 3, 7, 6, kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_UPPER"),
     pool(2, 3, 7, 6, kernel_shape=[2, 5], auto_pad="SAME_LOWER"),
     pool(1, 2, 5, 6, 7, kernel_shape=[2, 5, 3], strides=[1, 2, 2], auto_pad="VALID"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from operator import ge
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from operator_rows import Array, Row, f, global_pool
-from single_node import feed, lowered_result, source_result
+from single_node import feed, lowered_result, run_node, source_result, spiking_node
 
 from onnx2snn.ops import BY_SOURCE
 from onnx2snn.ops.errors import ModelError
+from onnx2snn.ops.max_pool import LOWEST
 from onnx2snn.ops.node import Node
 
 
@@ -63,7 +65,11 @@ def test_geometry(data: st.DataObject) -> None:
     padded = [size + pads[i] + pads[i + rank] for i, size in enumerate(shape)]
     # onnxruntime lets a window larger than the padded tensor stick out of it.
     assume(mode.startswith("SAME") or all(map(ge, padded, reach)))
-    row = Row("MaxPool", (f(1, 2, *shape),), attributes)
+    extra = {
+        "sites": data.draw(st.sampled_from(["tree", "fused"])),
+        "floor": data.draw(st.sampled_from([LOWEST, 0.0, -0.5])),
+    }
+    row = Row("MaxPool", (f(1, 2, *shape),), attributes, extra)
     # onnxruntime 1.31 forgets dilations when it computes the padding of SAME.
     forgetful = mode.startswith("SAME") and max(attributes["dilations"]) > 1
     try:
@@ -75,13 +81,25 @@ def test_geometry(data: st.DataObject) -> None:
         with pytest.raises(ModelError, match=r"larger than its padded|entirely in the padding"):
             lowered_result(row)
         return
+    expected = np.maximum(expected, np.float32(extra["floor"]))
     np.testing.assert_array_equal(lowered_result(row), expected)
+    if not forgetful:
+        np.testing.assert_array_equal(body_result(row), expected)
 
 
-@given(extents=st.lists(st.integers(1, 9), min_size=1, max_size=3))
+def body_result(row: Row) -> Array:
+    """What onnxruntime makes of the spiking node."""
+    node, parameters = spiking_node(row)
+    return run_node(node, row, parameters)
+
+
+@given(
+    extents=st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    sites=st.sampled_from(["tree", "fused"]),
+)
 @settings(max_examples=25, deadline=None)
-def test_global_pooling_of_any_extent(extents: list[int]) -> None:
-    row = global_pool(2, 2, *extents)
+def test_global_pooling_of_any_extent(extents: list[int], sites: str) -> None:
+    row = global_pool(2, 2, *extents, sites=sites)
     expected = np.max(feed(row)["x0"], axis=tuple(range(2, 2 + len(extents))), keepdims=True)
     np.testing.assert_array_equal(lowered_result(row), expected)
 
@@ -92,3 +110,15 @@ def test_global_pooling_of_any_extent(extents: list[int]) -> None:
 def test_a_window_is_a_balanced_tree(size: int, depth: int) -> None:
     node = Node("SpikingMaxPool", ("x",), ("y",), {"kernel_shape": [size]}, "pool")
     assert len(BY_SOURCE["MaxPool"].lower(node).sites) == depth
+
+
+@pytest.mark.parametrize(
+    ("kernel", "names"),
+    [([5], ["window"]), ([3, 3], ["window"]), ([2, 5], ["rows", "columns"]), ([12], ["columns"])],
+)
+def test_fused_sites_take_whole_windows(kernel: list[int], names: list[str]) -> None:
+    attributes = {"kernel_shape": kernel, "sites": "fused"}
+    node = Node("SpikingMaxPool", ("x",), ("y",), attributes, "pool")
+    sites = BY_SOURCE["MaxPool"].lower(node).sites
+    assert [site.name for site in sites] == [f"pool/{name}" for name in names]
+    assert prod(site.target.arity for site in sites) == prod(kernel)

@@ -61,6 +61,7 @@ def _target(site: Site, attributes: Mapping[str, Any]) -> Callable[..., Array]:
         "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
         "tanh": np.tanh,
         "maximum": np.maximum,
+        "largest": lambda *x: np.maximum.reduce([*x, np.full_like(x[0], attributes["floor"])]),
         "square": lambda x: x * x,
         "gelu(approximate=none)": _gelu,
         f"x1/sqrt(x2+{epsilon:g})": lambda a, b: a / np.sqrt(np.maximum(b, 0) + epsilon),

@@ -163,6 +163,7 @@ def spiking(
         "time_steps": TIME_STEPS,
         "spikes": spikes,
         "layer_norm": layer_norm,
+        "max_pool": "tree" if name == "conv_net" else "fused",
         "tuning": 2,
         "windows": windows,
     }

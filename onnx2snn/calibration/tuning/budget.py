@@ -11,7 +11,7 @@ FEWEST_STEPS = 40
 BATCH = 32
 SMALLEST_BATCH = 8
 # Work that a conversion may spend on tuning, in multiply-accumulates: minutes on two cores.
-WORK = 6e12
+WORK = 1.2e13
 # An elementwise pass over a neuron and time step costs as much as so many of them.
 WORK_PER_NEURON = 250
 # Copies of every neuron's value over time that a backward pass holds, in bytes.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from onnx2snn.calibration.task import Network, Task
+from onnx2snn.calibration.task import SMALLEST_VARIANCE, Network, Task
 from onnx2snn.calibration.tuning.budget import Cost, affordable_steps, batch_size
 from onnx2snn.calibration.tuning.knobs import Knobs
 from onnx2snn.calibration.walk import SiteParameters
@@ -27,12 +27,13 @@ COARSE_STEPS = 16
 LAST_RATE = 0.05
 WARM_UP = 5
 BETAS = (0.9, 0.98)
-SITE_WEIGHT = 1.0
+SITE_WEIGHT = 2.0
 # What one spike per neuron and time step costs, in squared relative error. Binary neurons fire
 # in half of the steps whatever one pays.
 SPIKE_WEIGHT = {"binary": 0.0, "ternary": 0.1}
+# What thresholds of single neurons may add to a file, in numbers.
+MOST_THRESHOLDS = 1 << 21
 HELD_OUT = 0.125
-SMALLEST_VARIANCE = 1e-12
 
 Progress = Callable[[int, int], None]
 
@@ -53,7 +54,7 @@ def site_error(task: Task, state: State, rows: Tensor) -> Tensor:
     errors = []
     for step in task.plan.sites:
         error = state.values[step.site.output] - expected[step.site.name]
-        errors.append(error.square().mean() / _variance(task.targets[step.site.name]))
+        errors.append(error.square().mean() / task.variances[step.site.name])
     return torch.stack(errors).mean()
 
 
@@ -62,12 +63,11 @@ def spike_cost(task: Task, state: State) -> Tensor:
     costs = [
         SPIKE_WEIGHT[step.alphabet] * state.spikes[step.site.name] / state.neurons[step.site.name]
         for step in task.plan.sites
+        if SPIKE_WEIGHT[step.alphabet]
     ]
-    return torch.stack(costs).mean() / task.windows.length
-
-
-def _variance(target: Tensor) -> Tensor:
-    return (target - target.mean()).square().mean().clamp_min(SMALLEST_VARIANCE)
+    if not costs:
+        return torch.zeros(())
+    return torch.stack(costs).sum() / (len(task.plan.sites) * task.windows.length)
 
 
 def cost(task: Task, chosen: Mapping[str, SiteParameters]) -> Cost:
@@ -131,6 +131,15 @@ def tuned(
     return found if better else dict(chosen)
 
 
+def _told_apart(task: Task) -> dict[str, tuple[int, ...]]:
+    """Shape of the neurons of every site, where each may have thresholds of its own."""
+    targets = {name: x for name, x in task.targets.items() if task.has_own_axes(x)}
+    neurons = sum(x[0].numel() for x in targets.values())
+    if neurons * task.windows.latency > MOST_THRESHOLDS:
+        return {}
+    return {name: tuple(x.shape[1:]) for name, x in targets.items()}
+
+
 def _descend(
     task: Task,
     chosen: Mapping[str, SiteParameters],
@@ -138,8 +147,11 @@ def _descend(
     steps: int,
     progress: Progress | None,
 ) -> dict[str, SiteParameters]:
-    units = {name: float(_variance(target).sqrt()) for name, target in task.targets.items()}
-    knobs = {name: Knobs.of(parameters, units[name]) for name, parameters in chosen.items()}
+    neurons = _told_apart(task)
+    knobs = {
+        name: Knobs.of(parameters, task.variances[name] ** 0.5, neurons.get(name, ()))
+        for name, parameters in chosen.items()
+    }
     network = Network(task, alphabets=DIFFERENTIABLE)
     rate = RATE * min(1.0, COARSE_STEPS / task.windows.length)
     groups = [group for knob in knobs.values() for group in knob.groups(rate)]
