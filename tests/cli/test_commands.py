@@ -19,6 +19,7 @@ from command_models import (
     write_data,
     write_model,
 )
+from onnx import helper
 
 import onnx2snn
 from onnx2snn.cli import run_cli
@@ -200,6 +201,9 @@ def test_evaluate_prints_a_table_and_writes_its_numbers(folder, call):
 
 def test_evaluate_reports_latency_where_sites_take_turns(folder, call):
     options = "--calibration d.npz --time-steps 4 --tuning 0"
+    sigmoid = helper.make_node("Sigmoid", ["r"], ["g"], "gate")
+    tail = helper.make_node("MatMul", ["g", "w2"], ["logits"], "fc2")
+    write_model(folder / "m.onnx", model((*CHAIN[:2], sigmoid, tail)))
     call(f"convert m.onnx -o w.onnx --windows sequential {options}")
     out, _ = call("evaluate w.onnx --data d.npz --json w.json")
     report = json.loads(Path("w.json").read_text())
