@@ -25,8 +25,9 @@ def main() -> None:
     for name in FAMILIES:
         model, spiking = FOLDER / f"{name}.onnx", OUTPUT / f"{name}.snn.onnx"
         calibration, test = FOLDER / "digits_calibration.npz", FOLDER / "digits_test.npz"
-        _onnx2snn("convert", model, "-o", spiking, "--calibration", calibration, "--force")
-        _onnx2snn("evaluate", spiking, "--data", test, "--ann", model, "--at", "4,8,16,32")
+        settings = ("--calibration", calibration, "--time-steps", "16", "--tuning", "100")
+        _onnx2snn("convert", model, "-o", spiking, *settings, "--force")
+        _onnx2snn("evaluate", spiking, "--data", test, "--ann", model, "--at", "2,4,8,16")
 
 
 if __name__ == "__main__":

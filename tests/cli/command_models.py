@@ -52,7 +52,7 @@ def model(nodes=CHAIN, opset=17, extra=(), domains=(), inputs=None, outputs=None
 
 
 def partly_analog() -> ModelProto:
-    """The chain with a Softmax at its end, which has no spiking form here."""
+    """The chain with a Hardmax at its end, which has no spiking form."""
     head = (NODE("MatMul", ["r", "w2"], ["s"], "fc2"), NODE("Hardmax", ["s"], ["logits"], "top"))
     return model((*CHAIN[:2], *head))
 

@@ -85,7 +85,7 @@ def residual_mlp() -> onnx.ModelProto:
 
 
 def analog_middle() -> onnx.ModelProto:
-    """Softmax and Sign stay analog between spiking nodes; ArgMax and Cast at the end."""
+    """Sign stays analog between spiking nodes; ArgMax and Cast at the end."""
     w = Weights(3)
     nodes = [
         NODE("Gemm", ["x", w.draw("w1", 6, 8), w.draw("b1", 8)], ["a"]),
