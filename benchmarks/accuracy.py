@@ -9,14 +9,15 @@ walk:        the same without tuning;
 exponential: the best of a grid of exponential schedules, chosen for each network and T by the
              error on calibration images, scaled to every channel's range;
 paper:       exponential with the defaults of the paper's code, scaled the same way;
-ablation:    ours with one of its parts taken out, all with few tuning steps.
+ablation:    ours with one of its parts taken out, all with few tuning steps;
+calibration: the same on fewer calibration images, and on synthetic ones.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +49,9 @@ PAPER_STEPS = (*SAME_STEPS, 64, 128, 256)
 # Of exponential schedules: last over first step size, and the sum of all over the range.
 LAST_STEPS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 REACHES = (1.0, 1.5, 2.5)
+SAMPLES = 256
 SEARCH_SAMPLES = 64
+FEWER_SAMPLES = {"64 samples": 64, "16 samples": 16, "synthetic input": 0}
 ABLATION_STEPS = 100
 TUNING = "onnx2snn.calibration.tuning.tune"
 ABLATIONS: dict[str, dict[str, Any]] = {
@@ -78,15 +81,15 @@ class Case:
         """Images and labels of the "calibration" or the "test" part."""
         return dict(np.load(FOLDER / f"digits_{part}.npz"))
 
-    def convert(self, samples: int | None = None, **settings: Any) -> onnx.ModelProto:
-        """The network as a spiking one."""
+    def convert(self, samples: int = SAMPLES, **settings: Any) -> onnx.ModelProto:
+        """The network as a spiking one; without samples, on synthetic input."""
         image = self.images("calibration")["image"][:samples]
-        return onnx2snn.convert(self.path, {"image": image}, **settings)
+        return onnx2snn.convert(self.path, {"image": image} if samples else None, **settings)
 
-    def row(self, method: str, **settings: Any) -> Row:
+    def row(self, method: str, samples: int = SAMPLES, **settings: Any) -> Row:
         """Convert and judge on the test images."""
         start = time.perf_counter()
-        model = self.convert(**settings)
+        model = self.convert(samples, **settings)
         seconds = time.perf_counter() - start
         test = self.images("test")
         session = onnx2snn.SpikingSession(model, device="cpu")
@@ -97,6 +100,7 @@ class Case:
             "model": self.name,
             "method": method,
             "windows": "synchronous",
+            "samples": samples,
             **settings,
             "ann_top1": result.ann_top1,
             "latency": session.time_steps,
@@ -140,9 +144,18 @@ def ablation(case: Case) -> Iterator[Row]:
             yield case.row(name, time_steps=8, tuning=tuning)
 
 
+def calibration(case: Case) -> Iterator[Row]:
+    """Ours on fewer samples, and on synthetic ones."""
+    for name, samples in FEWER_SAMPLES.items():
+        yield case.row(name, samples, time_steps=8, tuning=ABLATION_STEPS)
+
+
 METHODS: dict[str, Callable[[Case], Iterator[Row]]] = {
-    method.__name__: method for method in (ours, walk, exponential, paper, ablation)
+    method.__name__: method for method in (ours, walk, exponential, paper, ablation, calibration)
 }
+
+# Names of the rows that a method makes, where it makes several kinds.
+VARIANTS: dict[str, Iterable[str]] = {"ablation": ABLATIONS, "calibration": FEWER_SAMPLES}
 
 
 def _exponentials(time_steps: int) -> Iterator[dict[str, Any]]:
@@ -175,7 +188,7 @@ def main() -> None:
     chosen = arguments.methods.split(",")
     for name in arguments.names:
         file = f"accuracy_{name.removeprefix('digits_')}"
-        replaced = {*chosen, *(ABLATIONS if "ablation" in chosen else ())}
+        replaced = {row for method in chosen for row in VARIANTS.get(method, (method,))}
         rows = [row for row in read(file, missing=[]) if row["method"] not in replaced]
         for method in chosen:
             for row in METHODS[method](Case(name)):

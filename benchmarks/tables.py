@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.accuracy import ABLATIONS, CONFIGURATIONS
+from benchmarks.accuracy import ABLATIONS, CONFIGURATIONS, FEWER_SAMPLES
 from benchmarks.results import read
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +22,7 @@ FAMILIES = {
     "vgg": "VGG, max pooling",
     "resnet": "ResNet, max pooling",
 }
+MISSING = "-"
 PAGES = ("README.md", "docs/accuracy.md")
 # Ours, against three times the steps of an exponential schedule and eight times the paper's.
 EQUAL_ERROR = ((8, 24, 64), (16, 48, 128), (32, 96, 256))
@@ -34,15 +35,15 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def _rows(method: str, **settings: Any) -> list[Row]:
-    """One row of a method for every network, in the order of `FAMILIES`."""
+def _rows(method: str, **settings: Any) -> list[Row | None]:
+    """A row of a method for every network, in the order of `FAMILIES`; None if not measured."""
 
     def matches(row: Row) -> bool:
         wanted = {"method": method, "spikes": "binary", "windows": "synchronous", **settings}
         return all(row.get(key, "binary") == value for key, value in wanted.items())
 
-    found = [list(filter(matches, read(f"accuracy_{name}"))) for name in FAMILIES]
-    return [rows[0] for rows in found]
+    found = (filter(matches, read(f"accuracy_{name}", missing=[])) for name in FAMILIES)
+    return [next(rows, None) for rows in found]
 
 
 def _title(settings: Mapping[str, Any]) -> str:
@@ -55,13 +56,18 @@ def accuracy() -> str:
     """Top-1 and relative error of ours, in every configuration."""
     columns = [_rows("ours", **settings) for settings in CONFIGURATIONS]
     rows = [
-        [family, f"{cells[0]['ann_top1']:.1f}"]
-        + [f"{cell['top1']:.1f} ({cell['relative_error']:.3f})" for cell in cells]
+        [family, *(_cell(row, "{ann_top1:.1f}") for row in cells[:1])]
+        + [_cell(row, "{top1:.1f} ({relative_error:.3f})") for row in cells]
         for family, cells in zip(FAMILIES.values(), zip(*columns, strict=True), strict=True)
     ]
     for name, value in SUMMARIES.items():
-        rows.append([name, "", *map(value, columns)])
+        known = [[row for row in column if row] for column in columns]
+        rows.append([name, "", *(value(column) if column else MISSING for column in known)])
     return _table(["network", "ANN", *map(_title, CONFIGURATIONS)], rows)
+
+
+def _cell(row: Row | None, text: str) -> str:
+    return text.format(**row) if row else MISSING
 
 
 def _largest_loss(column: Sequence[Row]) -> str:
@@ -83,9 +89,9 @@ SUMMARIES: dict[str, Callable[[Sequence[Row]], str]] = {
 }
 
 
-def _errors(columns: Sequence[Sequence[Row]]) -> Iterator[list[str]]:
+def _errors(columns: Sequence[Sequence[Row | None]]) -> Iterator[list[str]]:
     for family, cells in zip(FAMILIES.values(), zip(*columns, strict=True), strict=True):
-        yield [family, *(f"{cell['relative_error']:.4f}" for cell in cells)]
+        yield [family, *(_cell(row, "{relative_error:.4f}") for row in cells)]
 
 
 def baselines() -> str:
@@ -114,6 +120,12 @@ def ablation() -> str:
     return _table(["network", *ABLATIONS], list(_errors(columns)))
 
 
+def calibration() -> str:
+    """Relative errors on fewer samples."""
+    columns = {"256 samples": _rows("all parts"), **{name: _rows(name) for name in FEWER_SAMPLES}}
+    return _table(["network", *columns], list(_errors(list(columns.values()))))
+
+
 def paper_size() -> str:
     """Conversion and run of the paper's configurations."""
     rows = [
@@ -136,6 +148,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "baselines": baselines,
     "same steps": same_steps,
     "ablation": ablation,
+    "calibration": calibration,
     "paper size": paper_size,
 }
 

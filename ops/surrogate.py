@@ -58,7 +58,8 @@ class _Step(torch.autograd.Function):
 
 def _inside(gradient: Tensor, excess: Tensor) -> Tensor:
     """The gradient where |u| < eta, 0 elsewhere; `excess` is u / eta."""
-    return torch.ops.aten.hardtanh_backward(gradient, excess, -1.0, 1.0)
+    kept: Tensor = torch.ops.aten.hardtanh_backward(gradient, excess, -1.0, 1.0)
+    return kept
 
 
 def _differentiable(alphabet: str) -> Fire:

@@ -10,6 +10,8 @@ from torch import Tensor
 MOST_SAMPLES = 1024
 FEWEST_SAMPLES = 256
 NEURONS_PER_SITE = 1 << 17
+# Values a channel must have for a schedule of its own; with fewer, all channels share one.
+FEWEST_PER_CHANNEL = 16
 EXTREMES = 64
 HEADROOM = 1.3
 TAIL_WEIGHT = 0.01
@@ -58,6 +60,8 @@ def by_channel(
     calibration data, and a schedule that just reaches the latter leaves the former behind
     for good; extremes are rare, so they share a small weight.
     """
+    if axis is not None and final.numel() < FEWEST_PER_CHANNEL * final.shape[axis]:
+        axis = None
     grouped, flat = _grouped(moving, axis, 1), _grouped(final, axis, 0)
     shape = () if axis is None else (flat.shape[0], *(1,) * (-axis - 1))
     start = flat.mean(1).reshape(shape)

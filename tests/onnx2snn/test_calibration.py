@@ -150,6 +150,17 @@ def test_means_that_are_noise_shrink_to_that_of_their_channel():
     assert bool((one.amax((1, 2)) == one.amin((1, 2))).all())
 
 
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_channels_with_few_values_share_a_schedule(count):
+    """Steps fitted to a value or two per channel would vanish: unseen data were out of reach."""
+    final = torch.randn(count, 200, generator=torch.Generator().manual_seed(0))
+    data = by_channel(final.expand(4, count, 200), final, -1, each_neuron=True)
+    assert data.shape == () and data.final.shape[0] == 1
+    found = search(data, ALPHABETS["binary"])
+    assert float(found.step_sizes.sum()) > 1
+    assert float((data.start.expand(200) - final.mean(0)).abs().mean()) > 0.1
+
+
 def test_large_sites_are_sampled_the_same_way_every_time():
     final = samples(64, 4, 32, 32)
     moving = torch.from_numpy(np.stack([final, 2 * final]))
