@@ -1,4 +1,7 @@
-"""One standard ONNX node at a time through onnxruntime, for operators without torch code."""
+"""One standard ONNX node at a time, for operators without torch code.
+
+onnxruntime computes it, or, where that has no kernel, onnx's own reference in numpy.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from torch import Tensor
 
 from onnx2snn.ops.errors import ModelError
@@ -32,8 +36,8 @@ _PLAIN_OPSET = 20
 _Signature = tuple[tuple[torch.dtype, int] | None, ...]
 
 
-class OnnxruntimeNode:
-    """A node as a callable on tensors, run by onnxruntime on the CPU.
+class SingleNode:
+    """A node as a callable on tensors, run on the CPU.
 
     Sessions are opened once per combination of operand types and ranks. Half precision is
     computed in float32, and so is float64 where onnxruntime has no such kernel; floating
@@ -83,11 +87,18 @@ class OnnxruntimeNode:
                 return self._session(signature, narrowed=False), False
             except Exception as error:
                 if torch.float64 not in dtypes:
-                    raise ModelError(_reason(error, self._node)) from error
+                    return self._reference(signature, error), True
         try:
             return self._session(signature, narrowed=True), True
         except Exception as error:
-            raise ModelError(_reason(error, self._node)) from error
+            return self._reference(signature, error), True
+
+    def _reference(self, signature: _Signature, refusal: Exception) -> ReferenceEvaluator:
+        """Onnx's own evaluator; raises what onnxruntime had to say if it lacks the operator."""
+        try:
+            return ReferenceEvaluator(self._model(signature, narrowed=True))
+        except Exception as error:
+            raise ModelError(_reason(refusal, self._node)) from error
 
     def _session(self, signature: _Signature, narrowed: bool) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
@@ -176,10 +187,30 @@ def _to_numpy(tensor: Tensor, narrowed: bool) -> NDArray[Any]:
     return np.asarray(plain.numpy())
 
 
+_NATIVE = re.compile(r"bool|u?int(8|16|32|64)|u?longlong|float(16|32|64)")
+
+
+def _is_numeric(array: NDArray[Any]) -> bool:
+    return "float" in array.dtype.name or "int" in array.dtype.name or array.dtype.kind in "iub"
+
+
+def with_native_dtype(array: NDArray[Any]) -> NDArray[Any]:
+    """`array` in a type that PyTorch reads: float32 for shorter floats, int8 for int4, and so on.
+
+    numpy has two types of each width ("long" and "long long"), of which PyTorch knows one.
+    """
+    name = array.dtype.name
+    if _NATIVE.fullmatch(name):
+        return array.view(np.dtype(array.dtype.str))
+    if "float" in name:
+        return array.astype(np.float32)
+    return array.astype(np.uint8 if name.startswith("uint") else np.int8)
+
+
 def _to_torch(array: Any, precision: torch.dtype | None, device: torch.device) -> Tensor:
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+    if not isinstance(array, np.ndarray) or not _is_numeric(array):
         raise ModelError("a result is no tensor of numbers; strings and sequences do not run")
-    tensor = torch.from_numpy(array)
+    tensor = torch.from_numpy(with_native_dtype(array))
     if tensor.is_floating_point():
         return tensor.to(device, precision or tensor.dtype)
     return tensor.to(device) if tensor.dtype is torch.bool else tensor

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from onnx2snn.ops.errors import ModelError, Onnx2SnnError
 from onnx2snn.ops.node import Node
-from onnx2snn.runtime.fallback import OnnxruntimeNode
+from onnx2snn.runtime.fallback import SingleNode
 from onnx2snn.runtime.linear import LinearOperator
 
 Operands = list[Tensor | None]
@@ -18,13 +18,13 @@ Operands = list[Tensor | None]
 
 @dataclass(frozen=True)
 class NodeRunner:
-    """Runs nodes in PyTorch where there is an operator, through onnxruntime elsewhere.
+    """Runs nodes in PyTorch where there is an operator, by the one-node fallback elsewhere.
 
     opsets: versions of the operator domains the model imports.
     """
 
     opsets: Mapping[str, int]
-    fallbacks: dict[str, OnnxruntimeNode] = field(default_factory=dict)
+    fallbacks: dict[str, SingleNode] = field(default_factory=dict)
 
     def apply(
         self, node: Node, operator: LinearOperator | None, operands: Operands
@@ -32,7 +32,7 @@ class NodeRunner:
         """Results of the node; ModelError names it and the operands' shapes."""
         try:
             if operator is not None:
-                return operator.apply(operands, node.attributes)
+                return self._native(node, operator, operands)
             return self._fallback(node)(operands)
         except Onnx2SnnError as error:
             raise ModelError(f"node '{node.name}' ({node.op_type}): {error}") from error
@@ -43,9 +43,18 @@ class NodeRunner:
                 f"node '{node.name}' ({node.op_type}) fails on operands of shape {shapes}: {reason}"
             ) from error
 
-    def _fallback(self, node: Node) -> OnnxruntimeNode:
+    def _native(self, node: Node, operator: LinearOperator, operands: Operands) -> Sequence[Tensor]:
+        """By PyTorch, whose unsigned integers lack most kernels."""
+        try:
+            return operator.apply(operands, node.attributes)
+        except (ModelError, RuntimeError) as error:
+            if "not implemented for" not in str(error):
+                raise
+            return self._fallback(node)(operands)
+
+    def _fallback(self, node: Node) -> SingleNode:
         if node.name not in self.fallbacks:
-            self.fallbacks[node.name] = OnnxruntimeNode(node, self.opsets)
+            self.fallbacks[node.name] = SingleNode(node, self.opsets)
         return self.fallbacks[node.name]
 
     def apply_over_time(

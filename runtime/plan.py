@@ -19,7 +19,7 @@ from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.lowering import Lowered, Site
 from onnx2snn.ops.node import Node
 from onnx2snn.runtime.graph import Graph
-from onnx2snn.runtime.linear import LINEAR, LinearOperator
+from onnx2snn.runtime.linear import LinearOperator, linear_operator
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class _Compiler:
         return frozenset(i for i, name in enumerate(node.inputs) if name in names)
 
     def _add_node(self, node: Node) -> None:
-        operator = LINEAR.get(node.op_type) if node.domain in ("", DOMAIN) else None
+        operator = linear_operator(node, self.graph.opsets)
         varying = self._positions(node, self.varying)
         self.discrete.update(o for o in node.outputs if self.graph.is_discrete(o))
         if not varying or node.op_type in ("Shape", "Size"):

@@ -16,6 +16,7 @@ from torch import Tensor
 from onnx2snn.ops.errors import DataError, UsageError
 from onnx2snn.runtime.energy import Account, account
 from onnx2snn.runtime.execute import Executor
+from onnx2snn.runtime.fallback import with_native_dtype
 from onnx2snn.runtime.graph import TensorInfo, read_graph
 from onnx2snn.runtime.open import open_model
 from onnx2snn.runtime.parameters import check_fit, constants_on, read_parameters
@@ -217,7 +218,8 @@ class SpikingSession:
     def _input(self, info: TensorInfo, feed: Feed) -> Tensor:
         if info.name not in feed:
             raise DataError(f"input '{info.name}' is missing")
-        tensor = torch.from_numpy(np.ascontiguousarray(checked_input(info, feed[info.name])))
+        array = checked_input(info, feed[info.name], finite=bool(self._plan.sites))
+        tensor = torch.from_numpy(with_native_dtype(np.ascontiguousarray(array)))
         if tensor.is_floating_point():
             return tensor.to(self._device, self._dtype)
         return tensor.to(self._device) if tensor.dtype == torch.bool else tensor
@@ -245,9 +247,16 @@ class SpikingSession:
         return array.copy()
 
 
-def checked_input(info: TensorInfo, array: NDArray[Any]) -> NDArray[Any]:
-    """`array` in the type of the input; DataError unless type, rank and shape fit."""
+def checked_input(
+    info: TensorInfo, array: NDArray[Any], *, finite: bool = True
+) -> NDArray[Any]:
+    """`array` in the type of the input; DataError unless type, rank and shape fit.
+
+    finite: whether NaN and infinity are refused.
+    """
     array = np.asarray(array)
+    if array.dtype.kind in "OSUT":
+        raise DataError(f"input '{info.name}' holds text; the model takes {info.dtype}")
     if array.dtype.kind != info.dtype.kind and info.dtype.kind in "fiub":
         raise DataError(f"input '{info.name}' holds {array.dtype}; the model takes {info.dtype}")
     if info.shape is not None:
@@ -260,8 +269,8 @@ def checked_input(info: TensorInfo, array: NDArray[Any]) -> NDArray[Any]:
                 raise DataError(message)
     with np.errstate(over="ignore"):
         converted = array.astype(info.dtype, copy=False)
-    if array.dtype.kind == "f":
-        if not np.isfinite(converted).all():
+    if "float" in array.dtype.name:
+        if finite and not np.isfinite(converted).all():
             raise DataError(f"input '{info.name}' holds NaN, infinite or too large values")
         return array
     if not np.array_equal(converted, array):

@@ -8,9 +8,12 @@ from functools import wraps
 from types import MappingProxyType
 
 import torch
+from onnx import defs
 from torch import Tensor
 
+from onnx2snn.ops import DOMAIN
 from onnx2snn.ops.errors import ModelError
+from onnx2snn.ops.node import Node
 from onnx2snn.runtime.linear.arithmetic import ARITHMETIC
 from onnx2snn.runtime.linear.convolution import CONVOLUTION
 from onnx2snn.runtime.linear.indexing import INDEXING
@@ -22,7 +25,9 @@ from onnx2snn.runtime.linear.resize import RESIZE
 from onnx2snn.runtime.linear.shape import SHAPE
 from onnx2snn.runtime.linear.window import WINDOW
 
-__all__ = ["LINEAR", "LinearOperator"]
+__all__ = ["LINEAR", "LinearOperator", "linear_operator"]
+
+OLDEST_OPSET = 20
 
 
 def _explained(apply: Apply) -> Apply:
@@ -64,3 +69,26 @@ LINEAR: Mapping[str, LinearOperator] = _table(
         WINDOW,
     )
 )
+
+
+def linear_operator(node: Node, opsets: Mapping[str, int]) -> LinearOperator | None:
+    """The record of a node, None where there is none or it means an older form of the operator.
+
+    opsets: versions of the operator domains that the model imports.
+    """
+    operator = LINEAR.get(node.op_type)
+    if node.domain or operator is None:
+        return operator if node.domain == DOMAIN else None
+    version = opsets.get("", OLDEST_OPSET)
+    if version >= OLDEST_OPSET:
+        return operator
+    found, oldest = (_since(node.op_type, v) for v in (version, OLDEST_OPSET))
+    return operator if found == oldest else None
+
+
+def _since(op_type: str, version: int) -> int:
+    """The opset that last changed the operator, 0 if it is no standard one."""
+    try:
+        return int(defs.get_schema(op_type, version, "").since_version)
+    except defs.SchemaError:
+        return 0

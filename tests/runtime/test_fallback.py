@@ -10,14 +10,14 @@ from onnx import TensorProto, helper
 
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.node import Node
-from onnx2snn.runtime.fallback import OnnxruntimeNode, _reason
+from onnx2snn.runtime.fallback import SingleNode, _reason
 
 OPSETS = {"": 21}
 
 
 def run(op_type: str, *operands: torch.Tensor | None, **attributes: Any) -> list[torch.Tensor]:
     names = tuple("" if t is None else f"x{i}" for i, t in enumerate(operands))
-    return OnnxruntimeNode(Node(op_type, names, ("y",), attributes), OPSETS)(operands)
+    return SingleNode(Node(op_type, names, ("y",), attributes), OPSETS)(operands)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_integer_results_of_half_operands_stay_integers() -> None:
 
 
 def test_sessions_are_cached_by_type_and_rank() -> None:
-    node = OnnxruntimeNode(Node("Abs", ("x",), ("y",)), OPSETS)
+    node = SingleNode(Node("Abs", ("x",), ("y",)), OPSETS)
     for shape in [(2, 3), (4, 5)]:
         node([-torch.ones(shape)])
     assert node.session_count == 1
@@ -80,12 +80,12 @@ def test_sessions_are_cached_by_type_and_rank() -> None:
 
 def test_absent_outputs_keep_their_places() -> None:
     x = torch.arange(6.0).reshape(3, 2)
-    values, indices = OnnxruntimeNode(Node("TopK", ("x", "k"), ("", "i"), {"axis": 0}), OPSETS)(
+    values, indices = SingleNode(Node("TopK", ("x", "k"), ("", "i"), {"axis": 0}), OPSETS)(
         [x, torch.tensor([1])]
     )
     assert values.numel() == 0
     assert indices.tolist() == [[2, 2]]
-    first, _, last = OnnxruntimeNode(
+    first, _, last = SingleNode(
         Node("Split", ("x",), ("a", "", "c"), {"num_outputs": 3}), OPSETS
     )([x])
     assert first.tolist() == [[0, 1]]
@@ -96,7 +96,7 @@ def test_absent_outputs_keep_their_places() -> None:
     ("domain", "shown"), [("", "ai.onnx"), ("acme.custom", "acme.custom")], ids=["standard", "own"]
 )
 def test_an_unknown_operator_is_named_in_one_line(domain: str, shown: str) -> None:
-    node = OnnxruntimeNode(Node("Frobnicate", ("x",), ("y",), domain=domain), OPSETS)
+    node = SingleNode(Node("Frobnicate", ("x",), ("y",), domain=domain), OPSETS)
     with pytest.raises(ModelError) as error:
         node([torch.ones(2)])
     assert "Frobnicate" in str(error.value)
@@ -111,7 +111,7 @@ def test_operands_that_do_not_fit_are_a_model_error() -> None:
 
 
 def test_an_opset_beyond_onnxruntime_is_none_for_an_old_operator() -> None:
-    node = OnnxruntimeNode(Node("Erf", ("x",), ("y",)), {"": onnx.defs.onnx_opset_version()})
+    node = SingleNode(Node("Erf", ("x",), ("y",)), {"": onnx.defs.onnx_opset_version()})
     torch.testing.assert_close(node([torch.ones(2)])[0], torch.erf(torch.ones(2)))
 
 
@@ -143,6 +143,6 @@ def test_subgraphs_run_unless_they_capture() -> None:
 def test_an_operator_outside_the_standard_runs_if_onnxruntime_has_it() -> None:
     node = Node("FastGelu", ("x",), ("y",), domain="com.microsoft")
     x = torch.linspace(-2, 2, 5)
-    (result,) = OnnxruntimeNode(node, OPSETS)([x])
+    (result,) = SingleNode(node, OPSETS)([x])
     expected = torch.nn.functional.gelu(x, approximate="tanh")
     torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-5)
