@@ -1,6 +1,7 @@
 """onnx2snn: trained ONNX models as spiking neural networks with signGD neurons."""
 
 from onnx2snn.conversion import convert, save
+from onnx2snn.ops import SpikingOperator, register
 from onnx2snn.ops.errors import DataError, ModelError, Onnx2SnnError, UsageError
 from onnx2snn.runtime import SpikingSession
 from onnx2snn.settings import Settings
@@ -10,8 +11,10 @@ __all__ = [
     "ModelError",
     "Onnx2SnnError",
     "Settings",
+    "SpikingOperator",
     "SpikingSession",
     "UsageError",
     "convert",
+    "register",
     "save",
 ]

@@ -33,7 +33,7 @@ from onnx2snn.match import Matched, match
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.graph import read_graph
 from onnx2snn.runtime.loading import load_model, sha256
-from onnx2snn.runtime.open import REFUSALS_KEY, is_spiking
+from onnx2snn.runtime.open import REFUSALS_KEY, is_spiking, know_operators
 from onnx2snn.runtime.plan import Plan, compile_plan
 from onnx2snn.settings import AUTO, Settings
 
@@ -51,6 +51,7 @@ class Source:
     @staticmethod
     def read(model: str | Path | onnx.ModelProto) -> Source:
         """Load, check and canonicalise a model."""
+        know_operators()
         if isinstance(model, onnx.ModelProto):
             return Source(model, _canonical(model), "")
         original = load_model(Path(model))

@@ -1,7 +1,5 @@
 """Spiking operators: each one once, with the neuron dynamics beside them."""
 
-from types import MappingProxyType
-
 from onnx2snn.ops.abs import ABS
 from onnx2snn.ops.atan import ATAN
 from onnx2snn.ops.celu import CELU
@@ -23,6 +21,7 @@ from onnx2snn.ops.mish import MISH
 from onnx2snn.ops.operator import DOMAIN, DOMAIN_VERSION, SpikingOperator
 from onnx2snn.ops.prelu import PRELU
 from onnx2snn.ops.reciprocal import RECIPROCAL
+from onnx2snn.ops.registry import BY_OP_TYPE, BY_SOURCE, register
 from onnx2snn.ops.relu import RELU
 from onnx2snn.ops.selu import SELU
 from onnx2snn.ops.sigmoid import SIGMOID
@@ -71,10 +70,8 @@ OPERATORS: tuple[SpikingOperator, ...] = (
     THRESHOLDED_RELU,
 )
 
-BY_SOURCE = MappingProxyType({operator.source: operator for operator in OPERATORS})
-BY_OP_TYPE = MappingProxyType({operator.op_type: operator for operator in OPERATORS})
-if len(BY_SOURCE) != len(OPERATORS):
-    raise ValueError("two spiking operators claim the same source")
+for _operator in OPERATORS:
+    register(_operator)
 
 __all__ = [
     "BY_OP_TYPE",
@@ -83,4 +80,5 @@ __all__ = [
     "DOMAIN_VERSION",
     "OPERATORS",
     "SpikingOperator",
+    "register",
 ]

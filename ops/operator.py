@@ -77,6 +77,7 @@ class SpikingOperator:
     attributes: those of the source operator (and of the decomposition), not of the neurons.
     body:       limit as ONNX text in terms of operand and attribute names; by default the
                 source operator itself.
+    domain:     of the source operator; "" is the standard one.
     claim:      relative error of the decoded output on unit normal input, 32 calibrated
                 binary steps, that a test measures. What is above the default is due to
                 outliers beyond any in the calibration data.
@@ -90,6 +91,7 @@ class SpikingOperator:
     signals: tuple[int, ...] = (0,)
     attributes: tuple[Attribute, ...] = ()
     body: str = ""
+    domain: str = ""
     claim: float = 0.002
 
     def __post_init__(self) -> None:

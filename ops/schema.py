@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 
 import onnx
 from onnx import AttributeProto, FunctionProto, NodeProto, defs, helper, parser
@@ -59,9 +58,8 @@ def schema(operator: SpikingOperator) -> defs.OpSchema:
     )
 
 
-@cache
-def register_schemas(operators: tuple[SpikingOperator, ...]) -> None:
-    """Make `onnx.checker` know the operators; once per process."""
+def register_schemas(operators: Iterable[SpikingOperator]) -> None:
+    """Make `onnx.checker` know the operators."""
     for operator in operators:
         if not defs.has(operator.op_type, DOMAIN):
             defs.register_schema(schema(operator))

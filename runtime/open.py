@@ -6,13 +6,20 @@ from pathlib import Path
 
 import onnx
 
-from onnx2snn.ops import DOMAIN, OPERATORS
+from onnx2snn.ops import BY_OP_TYPE, DOMAIN
+from onnx2snn.ops.registry import load_plugins
 from onnx2snn.ops.schema import register_schemas
 from onnx2snn.runtime.loading import check_model, load_model, parse_model
 
 REFUSALS_KEY = "onnx2snn.refusals"
 
-register_schemas(OPERATORS)
+register_schemas(BY_OP_TYPE.values())
+
+
+def know_operators() -> None:
+    """Let plug-ins register their operators, and `onnx.checker` know them all."""
+    load_plugins()
+    register_schemas(BY_OP_TYPE.values())
 
 
 def open_model(model: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
@@ -21,6 +28,7 @@ def open_model(model: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
     Raises ModelError for what cannot be read, what a newer onnx2snn wrote, and what breaks
     an operator's schema.
     """
+    know_operators()
     if isinstance(model, str | Path):
         return load_model(Path(model))
     if isinstance(model, bytes):

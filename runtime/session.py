@@ -247,9 +247,7 @@ class SpikingSession:
         return array.copy()
 
 
-def checked_input(
-    info: TensorInfo, array: NDArray[Any], *, finite: bool = True
-) -> NDArray[Any]:
+def checked_input(info: TensorInfo, array: NDArray[Any], *, finite: bool = True) -> NDArray[Any]:
     """`array` in the type of the input; DataError unless type, rank and shape fit.
 
     finite: whether NaN and infinity are refused.

@@ -10,6 +10,7 @@ from onnx import defs
 
 from onnx2snn.ops import DOMAIN, DOMAIN_VERSION
 from onnx2snn.ops.errors import ModelError
+from onnx2snn.ops.registry import by_node
 
 _OLDEST = 7
 _DEFAULT = ("", "ai.onnx")
@@ -74,7 +75,7 @@ def _unknown(
 def _problem(node: onnx.NodeProto, domain: str, versions: Versions) -> str | None:
     if not node.op_type:
         return "has no operator; export the model again"
-    if (domain, node.op_type) in _runtime_operators():
+    if (domain, node.op_type) in _runtime_operators() or by_node(domain, node.op_type):
         return None
     about = f"operator {node.op_type!r} of domain {domain!r}"
     if domain in {schema.domain for schema in _all_schemas()}:
@@ -82,8 +83,8 @@ def _problem(node: onnx.NodeProto, domain: str, versions: Versions) -> str | Non
             return f"{about}: the model does not import that domain; export it again"
         return _missing(node.op_type, domain, versions[domain], about)
     return (
-        f"{about} is neither standard nor defined by a function in the model; export the "
-        "model with that operator as a local function or as standard operators"
+        f"{about} is neither standard nor defined by a function in the model; register it with "
+        "onnx2snn.register, or export it as a local function or as standard operators"
     )
 
 

@@ -85,9 +85,9 @@ def test_absent_outputs_keep_their_places() -> None:
     )
     assert values.numel() == 0
     assert indices.tolist() == [[2, 2]]
-    first, _, last = SingleNode(
-        Node("Split", ("x",), ("a", "", "c"), {"num_outputs": 3}), OPSETS
-    )([x])
+    first, _, last = SingleNode(Node("Split", ("x",), ("a", "", "c"), {"num_outputs": 3}), OPSETS)(
+        [x]
+    )
     assert first.tolist() == [[0, 1]]
     assert last.tolist() == [[4, 5]]
 

@@ -1,0 +1,162 @@
+"""Every classifier of torchvision, exported with seeded weights: coverage, and error at T = 32.
+
+python -m benchmarks.torchvision_models [--exporters torchscript,dynamo] [--opsets 13,17,20]
+    [--coverage-only] [NAME...]
+
+torchvision is not installed by the project: `pip install --no-deps torchvision pillow`. Beside a
+CPU build of torch its compiled operators are missing; classifiers use none of them, so they are
+only declared. Every network is exported and measured in a process of its own; rows already in
+benchmarks/results/torchvision.json are kept where a run does not measure them again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import onnx2snn
+from benchmarks.results import read, write
+from models.zoo import DYNAMO_MIN_OPSET, export
+from onnx2snn.calibration.ann import open_onnxruntime
+from onnx2snn.inspection import inspect_model
+
+TIME_STEPS = 32
+SAMPLES = 2
+SIZES = {"inception_v3": 299}
+TIMEOUT_SECONDS = 1800
+RESERVED_BYTES = 2 << 30
+# Declared, never called: the wheel's own are compiled for another build of torch.
+MISSING = (
+    *("nms", "qnms", "roi_align", "qroi_align", "_roi_align_backward", "roi_pool"),
+    *("_roi_pool_backward", "ps_roi_align", "_ps_roi_align_backward", "ps_roi_pool"),
+    *("_ps_roi_pool_backward", "deform_conv2d", "_deform_conv2d_backward"),
+)
+
+Row = dict[str, Any]
+
+
+def import_torchvision() -> Any:
+    """The module, with the operators declared that a CPU build of torch cannot load."""
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in MISSING:
+        if not hasattr(torch.ops.torchvision, name):
+            library.define(f"{name}(Tensor x) -> Tensor")
+    import torchvision
+
+    return torchvision, library
+
+
+def classifiers() -> list[str]:
+    """Names of all classifiers."""
+    torchvision, _ = import_torchvision()
+    return list(torchvision.models.list_models(module=torchvision.models))
+
+
+def measure(name: str, exporter: str, opset: int, coverage_only: bool) -> Row:
+    """Export one network, convert it, compare with onnxruntime on random input."""
+    torchvision, _library = import_torchvision()
+    torch.manual_seed(0)
+    module = torchvision.models.get_model(name, weights=None).eval()
+    size = SIZES.get(name, 224)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.onnx"
+        export(module, path, (3, size, size), opset=opset, exporter=exporter)
+        del module
+        if coverage_only:
+            return dict(inspect_model(path).counts)
+        return _converted(path, (3, size, size))
+
+
+def _converted(path: Path, shape: tuple[int, ...]) -> Row:
+    generator = np.random.default_rng(0)
+    images = generator.standard_normal((SAMPLES + 1, *shape)).astype(np.float32)
+    start = time.perf_counter()
+    model = onnx2snn.convert(path, {"image": images[1:]}, time_steps=TIME_STEPS, tuning=0)
+    seconds = time.perf_counter() - start
+    counts = dict(inspect_model(model).counts)
+    session = onnx2snn.SpikingSession(model, device="cpu")
+    (snn,) = session.run(None, {"image": images[:1]})
+    (ann,) = open_onnxruntime(str(path)).run(None, {"image": images[:1]})
+    return {
+        **counts,
+        "sites": len(session.plan.sites),
+        "relative_error": float(np.linalg.norm(snn - ann) / np.linalg.norm(ann)),
+        "conversion_seconds": round(seconds, 1),
+    }
+
+
+def _in_process(name: str, exporter: str, opset: int, coverage_only: bool) -> Row:
+    """One row; a network that fails or does not fit in memory says so in it."""
+    key = {"model": name, "exporter": exporter, "opset": opset}
+    arguments = [name, exporter, str(opset), str(int(coverage_only))]
+    command = [sys.executable, "-m", "benchmarks.torchvision_models", "--measure", *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        return {**key, "failure": f"not done in {TIMEOUT_SECONDS} s"}
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        return {**key, "failure": lines[-1][:300]}
+    result: Row = json.loads(done.stdout.splitlines()[-1])
+    return {**key, "time_steps": TIME_STEPS, **result}
+
+
+def _limit_memory() -> None:
+    """A network that is too large fails by itself, before the machine does."""
+    available = next(
+        int(line.split()[1]) << 10
+        for line in Path("/proc/meminfo").read_text().splitlines()
+        if line.startswith("MemAvailable")
+    )
+    limit = max(available - RESERVED_BYTES, RESERVED_BYTES)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def _variants(exporters: str, opsets: str) -> Iterator[tuple[str, int]]:
+    for exporter in exporters.split(","):
+        for opset in map(int, opsets.split(",")):
+            if exporter != "dynamo" or opset >= DYNAMO_MIN_OPSET:
+                yield exporter, opset
+
+
+def _key(row: Row) -> tuple[str, str, int]:
+    return row["model"], row["exporter"], row["opset"]
+
+
+def main() -> None:
+    """Measure, and write benchmarks/results/torchvision.json after every row."""
+    warnings.simplefilter("ignore")
+    if sys.argv[1:2] == ["--measure"]:
+        _limit_memory()
+        name, exporter, opset, coverage_only = sys.argv[2:]
+        print(json.dumps(measure(name, exporter, int(opset), coverage_only == "1")))
+        return
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--exporters", default="torchscript,dynamo")
+    parser.add_argument("--opsets", default="13,17,20")
+    parser.add_argument("--coverage-only", action="store_true")
+    arguments = parser.parse_args()
+    rows = {_key(row): row for row in read("torchvision", missing=[])}
+    for name in arguments.names or classifiers():
+        for exporter, opset in _variants(arguments.exporters, arguments.opsets):
+            row = _in_process(name, exporter, opset, arguments.coverage_only)
+            rows[_key(row)] = row
+            print(row, flush=True)
+            write("torchvision", "python -m benchmarks.torchvision_models", list(rows.values()))
+
+
+if __name__ == "__main__":
+    main()
