@@ -1,6 +1,7 @@
 """onnx2snn: trained ONNX models as spiking neural networks with signGD neurons."""
 
 from onnx2snn.conversion import convert, save
+from onnx2snn.export import export
 from onnx2snn.ops.errors import DataError, ModelError, Onnx2SnnError, UsageError
 from onnx2snn.runtime import SpikingSession
 from onnx2snn.settings import Settings
@@ -13,5 +14,6 @@ __all__ = [
     "SpikingSession",
     "UsageError",
     "convert",
+    "export",
     "save",
 ]

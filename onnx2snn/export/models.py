@@ -149,12 +149,9 @@ def _decoded(network: Network, ends: dict[str, str]) -> list[NodeProto]:
         varies = info.name in network.plan.varying
         value = ends.get(info.name, "") if varies else network.once.value(info.name)
         wanted = _interface(network, info, output=True).type.tensor_type.elem_type
-        cast = {"to": wanted} if wanted in FLOATING and wanted != working else {}
-        writer.nodes.append(
-            helper.make_node(
-                "Cast" if cast else "Identity", [value], [info.name], info.name, **cast
-            )
-        )
+        if wanted in FLOATING and wanted != working:
+            value = writer.call("Cast", value, to=wanted)
+        writer.nodes.append(helper.make_node("Identity", [value], [info.name], info.name))
     return writer.nodes
 
 
@@ -203,6 +200,7 @@ def _row_info(network: Network, name: str) -> ValueInfoProto:
 
 
 def _after(before: ValueInfoProto, name: str) -> ValueInfoProto:
-    copy = ValueInfoProto.FromString(before.SerializeToString())
+    copy = ValueInfoProto()
+    copy.CopyFrom(before)
     copy.name = name
     return copy

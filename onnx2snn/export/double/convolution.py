@@ -52,8 +52,8 @@ def _correlate(writer: Writer, x: str, weights: Array, windows: Sliding, group: 
             sizes = call("Shape", part, start=2)
         columns.append(call("Reshape", part, const([0, group, channels, -1])))
     joined = columns[0] if members == 1 else writer.emit("Concat", columns, {"axis": 2})[0]
-    matrix = np.moveaxis(weights.reshape(group, outputs, channels, members), 3, 2)
-    matrix = matrix.reshape(group, outputs, members * channels)
+    last = np.moveaxis(weights.reshape(group, outputs, channels, members), 3, 2)
+    matrix = last.reshape(group, outputs, members * channels)
     y = call("MatMul", const(matrix, "weights"), joined, hint="Conv")
     assert sizes is not None
     shape = writer.emit("Concat", [const([0, group * outputs]), sizes], {"axis": 0})[0]

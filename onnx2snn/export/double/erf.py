@@ -45,7 +45,7 @@ _FAR = (
     -1.6689308894979641e-13,
     -8.766844618747572e-15,
 )
-"""erfc(x) exp(x^2) for 1 <= x <= 6: coefficients of s^0, s^1, .. with s = (13x - 33) / (5x + 15)."""
+"""erfc(x) exp(x^2) for 1 <= x <= 6: coefficients of z^0, .. with z = (13x - 33) / (5x + 15)."""
 
 
 def _horner(name: str, variable: str, coefficients: Sequence[float]) -> str:

@@ -30,7 +30,8 @@ def write_average_pool(writer: Writer, inputs: Sequence[str], attributes: Mappin
     else:
         surplus = [0] * len(kernel)
     rank = len(kernel)
-    padding = [*windows.pads[:rank], *(e + s for e, s in zip(windows.pads[rank:], surplus))]
+    ends = [end + more for end, more in zip(windows.pads[rank:], surplus, strict=True)]
+    padding = [*windows.pads[:rank], *ends]
     sums = _sum(writer, pad(writer, x, padding), windows)
     counted = bool(attributes.get("count_include_pad", 0))
     if not any(padding) or (counted and not any(surplus)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from onnx import AttributeProto, FunctionProto, TypeProto, defs, helper
+from onnx import AttributeProto, FunctionProto, NodeProto, TensorProto, defs, helper
 
 from onnx2snn.export.text import write_nodes
 from onnx2snn.export.writer import Rewrite, Writer
@@ -13,46 +13,13 @@ from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.schema import BODY_OPSET
 from onnx2snn.runtime.graph import attribute_value
 
-WITHOUT_KERNEL = frozenset(
-    [
-        "Acos",
-        "Acosh",
-        "Asin",
-        "Asinh",
-        "Atan",
-        "Atanh",
-        "AveragePool",
-        "Celu",
-        "Conv",
-        "ConvTranspose",
-        "Cosh",
-        "Elu",
-        "Erf",
-        "Gelu",
-        "GlobalAveragePool",
-        "GlobalLpPool",
-        "GlobalMaxPool",
-        "GridSample",
-        "HardSigmoid",
-        "HardSwish",
-        "Hardmax",
-        "InstanceNormalization",
-        "LRN",
-        "LeakyRelu",
-        "LpPool",
-        "Mean",
-        "MeanVarianceNormalization",
-        "Mish",
-        "PRelu",
-        "Resize",
-        "Selu",
-        "Sinh",
-        "Softplus",
-        "Softsign",
-        "Tan",
-        "ThresholdedRelu",
-    ]
-)
+_NAMES = """
+    Acos Acosh Asin Asinh Atan Atanh AveragePool Celu Conv ConvTranspose Cosh Elu Erf Gelu
+    GlobalAveragePool GlobalLpPool GlobalMaxPool GridSample HardSigmoid HardSwish Hardmax
+    InstanceNormalization LRN LeakyRelu LpPool Mean MeanVarianceNormalization Mish PRelu Resize
+    Selu Sinh Softplus Softsign Tan ThresholdedRelu
+"""
+WITHOUT_KERNEL = frozenset(_NAMES.split())
 """Of onnxruntime 1.31 on the CPU."""
 
 
@@ -80,28 +47,29 @@ def standard_body(op_type: str) -> Rewrite:
 
 
 def _function(op_type: str, attributes: Mapping[str, Any], operands: int) -> FunctionProto | None:
-    schema = defs.get_schema(op_type, BODY_OPSET)
+    schema: Any = defs.get_schema(op_type, BODY_OPSET)
     if schema.has_function:
-        body = schema.function_body
-        return FunctionProto.FromString(body.SerializeToString())
-    if not schema.has_context_dependent_function:
+        data = schema.function_body.SerializeToString()
+    elif schema.has_context_dependent_function:
+        node = helper.make_node(op_type, [f"x{i}" for i in range(operands)], ["y"])
+        node.attribute.extend(helper.make_attribute(*item) for item in attributes.items())
+        double = helper.make_tensor_type_proto(TensorProto.DOUBLE, None).SerializeToString()
+        data = schema.get_context_dependent_function(node.SerializeToString(), [double] * operands)
+    else:
         return None
-    node = helper.make_node(op_type, [f"x{i}" for i in range(operands)], ["y"], **attributes)
-    double = helper.make_tensor_type_proto(11, None)
-    types: list[TypeProto] = [double] * operands
-    data = schema.get_context_dependent_function(
-        node.SerializeToString(), [t.SerializeToString() for t in types]
-    )
-    return FunctionProto.FromString(data) if data else None
+    function = FunctionProto()
+    function.ParseFromString(data)
+    return function
 
 
 def _default(attribute: AttributeProto) -> Any:
     return attribute_value(attribute) if attribute.type else None
 
 
-def _with_result(node: Any, result: str) -> Any:
+def _with_result(node: NodeProto, result: str) -> NodeProto:
     """The node with the function's result called Y."""
-    copy = type(node).FromString(node.SerializeToString())
+    copy = NodeProto()
+    copy.CopyFrom(node)
     for names in (copy.input, copy.output):
         for i, name in enumerate(names):
             if name == result:
