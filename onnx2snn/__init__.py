@@ -1,6 +1,7 @@
 """onnx2snn: trained ONNX models as spiking neural networks with signGD neurons."""
 
 from onnx2snn.conversion import convert, save
+from onnx2snn.export import export
 from onnx2snn.ops import SpikingOperator, register
 from onnx2snn.ops.errors import DataError, ModelError, Onnx2SnnError, UsageError
 from onnx2snn.runtime import SpikingSession
@@ -15,6 +16,7 @@ __all__ = [
     "SpikingSession",
     "UsageError",
     "convert",
+    "export",
     "register",
     "save",
 ]

@@ -11,7 +11,7 @@ from onnx2snn.ops.target import Target
 
 def maximum() -> Target:
     """f(x_1, x_2) = max(x_1, x_2)."""
-    return Target("maximum", 2, torch.maximum)
+    return Target("maximum", 2, torch.maximum, "Y = Max (X1, X2)")
 
 
 def largest(count: int, floor: float) -> Target:
@@ -20,12 +20,13 @@ def largest(count: int, floor: float) -> Target:
     def function(*values: Tensor) -> Tensor:
         return reduce(torch.maximum, values).clamp_min(floor)
 
-    return Target("largest", count, function)
+    members = ", ".join(f"X{i + 1}" for i in range(count))
+    return Target("largest", count, function, f"Y = Max ({members}, floor)", {"floor": floor})
 
 
 def minimum() -> Target:
     """f(x_1, x_2) = min(x_1, x_2)."""
-    return Target("minimum", 2, torch.minimum)
+    return Target("minimum", 2, torch.minimum, "Y = Min (X1, X2)")
 
 
 MAX = SpikingOperator(

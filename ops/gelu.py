@@ -1,9 +1,26 @@
 """Gelu (ONNX Gelu-20): f(x) = x * Phi(x), exactly or by its tanh approximation."""
 
+from math import pi, sqrt
+
 import torch
 
 from onnx2snn.ops.operator import Attribute, SpikingOperator, unary
 from onnx2snn.ops.target import Target
+
+BODIES = {
+    "none": "r = Mul (X1, root) e = Erf (r) p = Add (e, one) h = Mul (X1, half) Y = Mul (h, p)",
+    "tanh": """
+        q = Mul (X1, X1) c = Mul (q, X1) k = Mul (c, cubic) s = Add (X1, k) a = Mul (s, slope)
+        t = Tanh (a) p = Add (t, one) h = Mul (X1, half) Y = Mul (h, p)
+    """,
+}
+CONSTANTS = {
+    "half": 0.5,
+    "one": 1.0,
+    "root": sqrt(0.5),
+    "cubic": 0.044715,
+    "slope": sqrt(2 / pi),
+}
 
 
 def gelu(approximate: str) -> Target:
@@ -12,6 +29,8 @@ def gelu(approximate: str) -> Target:
         f"gelu(approximate={approximate})",
         1,
         lambda x: torch.nn.functional.gelu(x, approximate=approximate),
+        BODIES[approximate],
+        CONSTANTS,
     )
 
 

@@ -10,6 +10,8 @@ def hard_sigmoid(alpha: float, beta: float) -> Target:
         f"hard_sigmoid(alpha={alpha:g}, beta={beta:g})",
         1,
         lambda x: (alpha * x + beta).clamp(0.0, 1.0),
+        "a = Mul (alpha, X1) s = Add (a, beta) l = Max (s, zero) Y = Min (l, one)",
+        {"alpha": alpha, "beta": beta, "zero": 0.0, "one": 1.0},
     )
 
 

@@ -23,13 +23,17 @@ from onnx2snn.ops.target import Target
 
 def square() -> Target:
     """f(x) = x^2."""
-    return Target("square", 1, torch.square)
+    return Target("square", 1, torch.square, "Y = Mul (X1, X1)")
 
 
 def quotient(epsilon: float) -> Target:
     """f(x_1, x_2) = x_1 / sqrt(max(x_2, 0) + epsilon)."""
     return Target(
-        f"x1/sqrt(x2+{epsilon:g})", 2, lambda a, b: a * torch.rsqrt(b.clamp_min(0.0) + epsilon)
+        f"x1/sqrt(x2+{epsilon:g})",
+        2,
+        lambda a, b: a * torch.rsqrt(b.clamp_min(0.0) + epsilon),
+        "m = Max (X2, zero) s = Add (m, epsilon) d = Sqrt (s) Y = Div (X1, d)",
+        {"zero": 0.0, "epsilon": epsilon},
     )
 
 
@@ -40,7 +44,13 @@ def normalised(axes: tuple[int, ...], epsilon: float) -> Target:
         variance, mean = torch.var_mean(x, dim=axes, correction=0, keepdim=True)
         return (x - mean) * torch.rsqrt(variance + epsilon)
 
-    return Target(f"layer_normalization(axes={axes}, epsilon={epsilon:g})", 1, function)
+    name = f"layer_normalization(axes={axes}, epsilon={epsilon:g})"
+    body = f"""
+        axes = Constant <value_ints: ints = {list(axes)}> ()
+        m = ReduceMean (X1, axes) c = Sub (X1, m) q = Mul (c, c) v = ReduceMean (q, axes)
+        s = Add (v, epsilon) d = Sqrt (s) Y = Div (c, d)
+    """
+    return Target(name, 1, function, body, {"epsilon": epsilon})
 
 
 def _build(lowering: Lowering, operands: tuple[str, ...], attributes: Mapping[str, Any]) -> str:

@@ -77,7 +77,8 @@ def _source_node(operator: SpikingOperator) -> NodeProto:
     return node
 
 
-def _body(operator: SpikingOperator) -> Iterable[NodeProto]:
+def body_nodes(operator: SpikingOperator) -> Iterable[NodeProto]:
+    """The operator's limit as nodes from its operands to Y, attributes by reference."""
     if not operator.body:
         return [_source_node(operator)]
     text = f"""<domain: "{DOMAIN}", opset_import: ["" : {BODY_OPSET}]>
@@ -102,7 +103,7 @@ def function_body(operator: SpikingOperator, parameters: int, opset: int) -> Fun
         operator.op_type,
         [*operator.operands, *(f"parameter_{i}" for i in range(parameters))],
         ["Y"],
-        list(_body(operator)),
+        list(body_nodes(operator)),
         [onnx.helper.make_opsetid("", opset)],
         without_default,
         defaults,

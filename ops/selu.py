@@ -2,6 +2,7 @@
 
 import torch
 
+from onnx2snn.ops.elu import BODY
 from onnx2snn.ops.operator import Attribute, SpikingOperator, unary
 from onnx2snn.ops.target import Target
 
@@ -12,6 +13,8 @@ def selu(alpha: float, gamma: float) -> Target:
         f"selu(alpha={alpha:g}, gamma={gamma:g})",
         1,
         lambda x: gamma * torch.nn.functional.elu(x, alpha),
+        BODY.format(output="y") + "Y = Mul (gamma, y)",
+        {"zero": 0.0, "one": 1.0, "alpha": alpha, "gamma": gamma},
     )
 
 

@@ -8,7 +8,8 @@ from onnx2snn.ops.target import Target
 
 def softsign() -> Target:
     """f(x) = x / (1 + |x|)."""
-    return Target("softsign", 1, torch.nn.functional.softsign)
+    body = "a = Abs (X1) d = Add (one, a) Y = Div (X1, d)"
+    return Target("softsign", 1, torch.nn.functional.softsign, body, {"one": 1.0})
 
 
 SOFTSIGN = SpikingOperator(

@@ -6,7 +6,8 @@ from onnx2snn.ops.target import Target
 
 def sqrt() -> Target:
     """f(x) = sqrt(max(x, 0))."""
-    return Target("sqrt", 1, lambda x: x.clamp_min(0.0).sqrt())
+    body = "p = Max (X1, zero) Y = Sqrt (p)"
+    return Target("sqrt", 1, lambda x: x.clamp_min(0.0).sqrt(), body, {"zero": 0.0})
 
 
 SQRT = SpikingOperator(

@@ -8,7 +8,13 @@ from onnx2snn.ops.target import Target
 
 def swish(alpha: float) -> Target:
     """f(x) = x / (1 + exp(-alpha * x)); SiLU for alpha = 1."""
-    return Target(f"swish(alpha={alpha:g})", 1, lambda x: x * torch.sigmoid(alpha * x))
+    return Target(
+        f"swish(alpha={alpha:g})",
+        1,
+        lambda x: x * torch.sigmoid(alpha * x),
+        "a = Mul (alpha, X1) s = Sigmoid (a) Y = Mul (X1, s)",
+        {"alpha": alpha},
+    )
 
 
 SWISH = SpikingOperator(

@@ -16,17 +16,23 @@ T = TypeVar("T")
 _OPTIONAL_BIAS = ("Conv", "ConvTranspose", "Gemm")
 
 
-def increment_operands(step: LinearStep, operands: Operands) -> Operands:
-    """Operands for increments: constant summands vanish, varying operands stay open."""
+def constant_summands(step: LinearStep, count: int) -> dict[int, bool]:
+    """Constant operands, of `count`, that vanish from increments; whether they can be left out."""
     operator, varying = step.operator, step.varying
-    positions = set(range(len(operands)) if operator.variadic else operator.summands)
+    positions = set(range(count) if operator.variadic else operator.summands)
     if positions and not operator.variadic and not varying & set(operator.factors):
         positions.update(operator.factors[:1])
-    bound: Operands = [None if i in varying else x for i, x in enumerate(operands)]
-    for i in positions:
-        if i < len(bound) and bound[i] is not None:
-            optional = step.node.op_type in _OPTIONAL_BIAS and i == 2
-            bound[i] = None if optional else torch.zeros_like(bound[i])  # type: ignore[arg-type]
+    constant = {i for i in positions if i < count} - varying
+    return {i: i == 2 and step.node.op_type in _OPTIONAL_BIAS for i in constant}
+
+
+def increment_operands(step: LinearStep, operands: Operands) -> Operands:
+    """Operands for increments: constant summands vanish, varying operands stay open."""
+    bound: Operands = [None if i in step.varying else x for i, x in enumerate(operands)]
+    for i, optional in constant_summands(step, len(operands)).items():
+        x = bound[i]
+        if x is not None:
+            bound[i] = None if optional else torch.zeros_like(x)
     return bound
 
 

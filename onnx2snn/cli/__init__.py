@@ -1,4 +1,4 @@
-"""The command line: `onnx2snn convert | run | evaluate | inspect`."""
+"""The command line: `onnx2snn convert | run | evaluate | inspect | export`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from onnx2snn.cli.convert import convert_command
 from onnx2snn.cli.evaluate import evaluate_command
+from onnx2snn.cli.export import export_command
 from onnx2snn.cli.inspect import inspect_command
 from onnx2snn.cli.run import run_command
 from onnx2snn.ops.errors import Onnx2SnnError
@@ -35,7 +36,13 @@ def cli() -> None:
     """Convert trained ONNX models to spiking networks and run them over time steps."""
 
 
-for command in (convert_command, run_command, evaluate_command, inspect_command):
+for command in (
+    convert_command,
+    run_command,
+    evaluate_command,
+    inspect_command,
+    export_command,
+):
     cli.add_command(command)
 
 

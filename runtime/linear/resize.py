@@ -126,36 +126,39 @@ class _Axis:
 
 
 @lru_cache(maxsize=256)
-def _table(axis: _Axis, device: torch.device, dtype: torch.dtype) -> Tensor:
+def axis_table(axis: _Axis, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Indices [target] for plain nearest neighbours, else the matrix [target, size]."""
     cells, weights = axis.neighbours()
     with torch.inference_mode(False):
-        if _is_lookup(axis):
+        if is_lookup(axis):
             return torch.from_numpy(cells[:, 0]).to(device)
         matrix = np.zeros((axis.target, axis.size))
         np.add.at(matrix, (np.arange(axis.target)[:, None], cells), weights)
         return torch.from_numpy(matrix).to(device=device, dtype=dtype)
 
 
-def _is_lookup(axis: _Axis) -> bool:
+def is_lookup(axis: _Axis) -> bool:
+    """Whether every cell of the result is a copy of one cell of the axis."""
     return axis.mode == "nearest" and axis.coordinates != "tf_crop_and_resize"
 
 
 def _resize(operands: Operands, attributes: Attributes) -> list[Tensor]:
     """Resize-19: y = (M1 x M2 x ...) x with one interpolation matrix per axis."""
     data = needed(operands, 0)
-    for position, axis in _axes(data, operands, attributes):
+    for position, axis in resized_axes(data, operands, attributes):
         if axis.is_identity:
             continue
-        table = _table(axis, data.device, data.dtype)
-        if _is_lookup(axis):
+        table = axis_table(axis, data.device, data.dtype)
+        if is_lookup(axis):
             data = data.index_select(position, table)
         else:
             data = torch.matmul(data.movedim(position, -1), table.t()).movedim(-1, position)
     return [data]
 
 
-def _axes(data: Tensor, operands: Operands, attributes: Attributes) -> list[tuple[int, _Axis]]:
+def resized_axes(
+    data: Tensor, operands: Operands, attributes: Attributes
+) -> list[tuple[int, _Axis]]:
     """The resized axes of `data` with what happens to each."""
     if attributes.get("antialias", 0):
         raise ModelError("antialias is not supported")

@@ -1,0 +1,54 @@
+"""Leaves out what no output depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from onnx import NodeProto
+
+from onnx2snn.export.step import StateNames
+
+
+def live_nodes(nodes: Sequence[NodeProto], wanted: Iterable[str]) -> list[NodeProto]:
+    """Those of `nodes`, in order, on which the results `wanted` depend."""
+    needed, kept = set(wanted), []
+    for node in reversed(nodes):
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed.update(node.input)
+    return kept[::-1]
+
+
+def live_states(
+    nodes: Sequence[NodeProto], states: Mapping[str, StateNames], wanted: Iterable[str]
+) -> list[StateNames]:
+    """The states that are read on the way to `wanted`, at this step or a later one."""
+    before = {state.before: state for state in states.values()}
+    after = {state.after: state for state in states.values()}
+    roots = set(wanted)
+    found = {state.before for name, state in after.items() if name in roots}
+    while True:
+        roots.update(before[name].after for name in found)
+        read = {name for node in live_nodes(nodes, roots) for name in node.input}
+        more = read & before.keys()
+        if more <= found:
+            return [state for state in states.values() if state.before in found]
+        found |= more
+
+
+def free_names(nodes: Iterable[NodeProto], made: Iterable[str] = ()) -> list[str]:
+    """Tensors that `nodes` read but neither they nor anything in `made` provides, in order."""
+    known, free = {"", *made}, {}
+    for node in nodes:
+        free.update(dict.fromkeys(name for name in node.input if name not in known))
+        known.update(node.output)
+    return list(free)
+
+
+def descendants(nodes: Iterable[NodeProto], names: Iterable[str]) -> set[str]:
+    """`names` and every result of `nodes` that depends on one of them."""
+    found = set(names)
+    for node in nodes:
+        if found.intersection(node.input):
+            found.update(node.output)
+    return found

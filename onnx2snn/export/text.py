@@ -1,0 +1,84 @@
+"""Function bodies written as ONNX text, and nodes with attributes by reference, put to use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from onnx import NodeProto, numpy_helper, parser
+
+from onnx2snn.export.writer import Writer
+from onnx2snn.ops.schema import BODY_OPSET
+from onnx2snn.runtime.graph import attribute_value
+from onnx2snn.runtime.loading.detach import constant_of
+
+
+@lru_cache(maxsize=512)
+def _parsed(body: str, operands: tuple[str, ...]) -> tuple[NodeProto, ...]:
+    text = f"""<domain: "onnx2snn", opset_import: ["" : {BODY_OPSET}]>
+    body ({", ".join(operands)}) => (Y) {{ {body} }}"""
+    return tuple(parser.parse_function(text).node)
+
+
+def write_text(
+    writer: Writer,
+    body: str,
+    operands: Sequence[str],
+    constants: Mapping[str, float],
+    hint: str,
+) -> str:
+    """Emit ONNX text that makes Y of X1, .., Xk and scalars; the name of Y."""
+    formal = tuple(f"X{i + 1}" for i in range(len(operands)))
+    names = dict(zip(formal, operands, strict=True))
+    names |= {name: writer.constant(float(value), name) for name, value in constants.items()}
+    return write_nodes(writer, _parsed(body, (*formal, *constants)), names, {}, hint)
+
+
+def write_nodes(
+    writer: Writer,
+    nodes: Iterable[NodeProto],
+    names: Mapping[str, str],
+    attributes: Mapping[str, Any],
+    hint: str,
+) -> str:
+    """Emit `nodes`, which lead to Y; the name of Y.
+
+    names:      what the operands are called here.
+    attributes: values of the attributes that the nodes refer to; None where absent.
+    """
+    known = {"": "", **names}
+    for node in nodes:
+        own = _resolved(node, attributes)
+        if node.op_type == "Constant":
+            known[node.output[0]] = writer.constant(_value(node, own))
+        elif node.op_type == "CastLike" and _is_scalar(writer, known[node.input[0]]):
+            known[node.output[0]] = known[node.input[0]]
+        else:
+            hints = [f"{hint}/{name}" if name else "" for name in node.output]
+            inputs = [known[name] for name in node.input]
+            results = writer.emit(node.op_type, inputs, own, hints, node.domain)
+            known.update(zip(node.output, results, strict=True))
+    return known["Y"]
+
+
+def _resolved(node: NodeProto, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        a.name: attributes[a.ref_attr_name] if a.ref_attr_name else attribute_value(a)
+        for a in node.attribute
+    }
+
+
+def _value(node: NodeProto, attributes: Mapping[str, Any]) -> Any:
+    if node.attribute[0].ref_attr_name:
+        return np.asarray(next(iter(attributes.values())))
+    tensor = constant_of(node)
+    assert tensor is not None
+    return numpy_helper.to_array(tensor)
+
+
+def _is_scalar(writer: Writer, name: str) -> bool:
+    """Whether `name` is a floating constant, which has the export's precision already."""
+    array = writer.array(name)
+    return array is not None and array.dtype.kind == "f"
