@@ -7,13 +7,14 @@ from collections.abc import Iterable
 import onnx
 from onnx import helper, inliner
 
+from onnx2snn.canonical.expand import expand
 from onnx2snn.canonical.upgrade import opset_of, upgrade
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.loading.detach import lower_constants
 
 
 def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A model without local functions or Constant nodes, in the target opset.
+    """A model without functions or Constant nodes, in the target opset.
 
     requires: heavy weights detached.
     ensures:  every output of the graph is written by a node.
@@ -24,7 +25,7 @@ def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
     lower_constants(model)
     _write_outputs_by_nodes(model.graph)
     _name_early_layer_norm(model)
-    model = upgrade(model)
+    model = expand(upgrade(model))
     lower_constants(model)
     return model
 
