@@ -82,8 +82,9 @@ def _source_node(operator: SpikingOperator) -> NodeProto:
 def _body(operator: SpikingOperator) -> Iterable[NodeProto]:
     if not operator.body:
         return [_source_node(operator)]
+    names = ", ".join(a.name for a in operator.attributes)
     text = f"""<domain: "{DOMAIN}", opset_import: ["" : {BODY_OPSET}]>
-    {operator.op_type} <{", ".join(a.name for a in operator.attributes)}>
+    {operator.op_type} {f"<{names}>" if names else ""}
     ({", ".join(operator.operands)}) => (Y) {{ {operator.body} }}"""
     return list(parser.parse_function(text).node)
 

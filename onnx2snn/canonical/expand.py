@@ -59,9 +59,7 @@ def _is_function(node: onnx.NodeProto, version: int) -> bool:
     if node.domain or kind in BY_SOURCE or kind in LINEAR or kind in _KEPT:
         return False
     schema = _schema(kind, version)
-    return schema is not None and bool(
-        schema.has_function or schema.has_context_dependent_function
-    )
+    return schema is not None and bool(schema.has_function or schema.has_context_dependent_function)
 
 
 def _schema(kind: str, version: int) -> defs.OpSchema | None:
