@@ -63,7 +63,7 @@ class _Signals:
         for info in self.graph.inputs:
             (self.counted if self.graph.is_discrete(info.name) else self.data).add(info.name)
 
-    def follow(self, node: Node, has_neurons: bool) -> None:
+    def follow(self, node: Node, has_neurons: bool = False) -> None:
         """Record the node's results."""
         if node.op_type in ("Shape", "Size"):
             return
@@ -182,17 +182,19 @@ def match(graph: Graph, options: Options) -> Matched:
 
     for node in _unique_names(part for whole in graph.nodes for part in parts(whole)):
         operator = _operator(node, graph, signals)
-        signals.follow(node, operator is not None)
         if operator is None:
+            signals.follow(node)
             if node.op_type in BY_SOURCE and signals.are_counts(node.outputs):
                 refusals[node.name] = "it depends on integer inputs alone and is computed once"
             nodes.append(node)
             continue
         try:
             nodes.append(_match(node, operator, graph, options))
+            signals.follow(node, has_neurons=True)
         except RefusalError as refusal:
             refusals[node.name] = str(refusal)
             nodes.append(node)
+            signals.follow(node)
     nodes = without_idle(_unguarded(nodes, graph), graph)
     remaining, merged = rectified_pools(nodes, graph)
     return Matched(replace(graph, nodes=tuple(remaining)), refusals, merged)

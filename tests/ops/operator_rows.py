@@ -23,6 +23,7 @@ class Row:
     domain:     maps unit normal numbers into the range the operator is measured on.
     shape:      of one sample when the claim is measured; the channel axis comes last.
     stored:     further operands of the source that are attributes of the spiking node.
+    behind:     the operand that another site writes where the claim is measured behind one.
     nodes:      ONNX text that computes y from x0, x1, ... where the source is no single node.
     """
 
@@ -33,6 +34,7 @@ class Row:
     domain: Callable[[Array], Array] = lambda x: x
     shape: tuple[int, ...] = (16, 4)
     stored: tuple[Array, ...] = ()
+    behind: int = 0
     nodes: str = ""
 
     @property
@@ -213,7 +215,7 @@ ROWS = [
     inside("Atanh", 0.9),
     unary("Ceil"),
     unary("Cosh"),
-    Row("Div", (f(3, 7), positive(0.5)(f(3, 7))), domain=positive(0.5)),
+    Row("Div", (f(3, 7), positive(0.5)(f(3, 7))), domain=positive(0.5), behind=1),
     Row("Div", (f(3, 7), positive(0.5)(f(7)))),
     unary("Floor"),
     Row("GlobalLpPool", (f(2, 3, 5, 4),), shape=(3, 5, 4)),

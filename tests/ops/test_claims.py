@@ -45,8 +45,8 @@ def model_of(row: Row, upstream: bool) -> onnx.ModelProto:
     nodes = []
     operands = [*signals, *constants(row)]
     if upstream:
-        nodes.append(helper.make_node("Mish", ["x0"], ["before"], "before"))
-        operands[0] = "before"
+        nodes.append(helper.make_node("Mish", [f"x{row.behind}"], ["before"], "before"))
+        operands[row.behind] = "before"
     nodes.extend(source_nodes(row, operands))
     output = helper.make_tensor_value_info(
         "y", TensorProto.FLOAT, [None] * (row.rank if row.stored else len(shape))
