@@ -31,13 +31,17 @@ def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _name_early_layer_norm(model: onnx.ModelProto) -> None:
-    """Before opset 17, LayerNormalization of the default domain was onnxruntime's own."""
-    if opset_of(model) >= 17:
-        return
-    for node in model.graph.node:
-        if node.op_type == "LayerNormalization" and not node.domain:
-            node.domain = "com.microsoft"
-    if not any(entry.domain == "com.microsoft" for entry in model.opset_import):
+    """onnxruntime's own operators of the default domain get their true one.
+
+    LayerNormalization was one before opset 17, SimplifiedLayerNormalization always is.
+    """
+    own = {"SimplifiedLayerNormalization"}
+    if opset_of(model) < 17:
+        own.add("LayerNormalization")
+    found = [node for node in model.graph.node if node.op_type in own and not node.domain]
+    for node in found:
+        node.domain = "com.microsoft"
+    if found and not any(entry.domain == "com.microsoft" for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
 
 
