@@ -6,12 +6,12 @@ else maps by name. A refusal carries its reason, which the coverage report shows
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from onnx2snn.choice import choices, without_idle
+from onnx2snn.guards import unguarded
 from onnx2snn.merge import rectified_pools
 from onnx2snn.ops import BY_SOURCE, DOMAIN
 from onnx2snn.ops.node import Node
@@ -131,41 +131,6 @@ def _unique_names(nodes: Iterable[Node]) -> Iterator[Node]:
         yield replace(node, name=name)
 
 
-def _guarded(node: Node, writer: Mapping[str, Node], graph: Graph) -> str | None:
-    """s where the node is Where(IsNaN(s), 0, s) and s comes from a spiking softmax."""
-    if node.op_type != "Where" or node.domain:
-        return None
-    condition, otherwise, signal = node.inputs
-    test, softmax = writer.get(condition), writer.get(signal)
-    zero = graph.constants.get(otherwise)
-    if test is None or softmax is None or zero is None or zero.any():
-        return None
-    found = test.op_type == "IsNaN" and test.inputs == (signal,)
-    return signal if found and softmax.op_type == BY_SOURCE["Softmax"].op_type else None
-
-
-def _unguarded(nodes: list[Node], graph: Graph) -> list[Node]:
-    """The nodes without the guards that exporters put behind a softmax whose row may be masked.
-
-    The spiking softmax is 0 there by itself, so it writes the guard's result in its stead.
-    """
-    writer = {name: node for node in nodes for name in node.outputs}
-    readers = Counter(name for node in nodes for name in node.inputs)
-    readers.update(info.name for info in graph.outputs)
-    renamed: dict[str, str] = {}
-    dropped: set[str] = set()
-    for node in nodes:
-        signal = _guarded(node, writer, graph)
-        if signal and (readers[node.inputs[0]], readers[signal]) == (1, 2):
-            renamed[signal] = node.outputs[0]
-            dropped.update((node.inputs[0], node.outputs[0]))
-    return [
-        replace(node, outputs=tuple(renamed.get(name, name) for name in node.outputs))
-        for node in nodes
-        if not dropped.intersection(node.outputs)
-    ]
-
-
 def match(graph: Graph, options: Options) -> Matched:
     """Turn every node that has a spiking operator and carries a signal into a spiking one."""
     signals = _Signals(graph)
@@ -195,6 +160,6 @@ def match(graph: Graph, options: Options) -> Matched:
             refusals[node.name] = str(refusal)
             nodes.append(node)
             signals.follow(node)
-    nodes = without_idle(_unguarded(nodes, graph), graph)
+    nodes = without_idle(unguarded(nodes, graph), graph)
     remaining, merged = rectified_pools(nodes, graph)
     return Matched(replace(graph, nodes=tuple(remaining)), refusals, merged)
