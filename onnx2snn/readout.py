@@ -1,18 +1,17 @@
-"""Readouts: what is computed from decoded outputs and reaches no neuron any more.
+"""Readouts: what is computed from decoded outputs and reaches no signal any more.
 
 The class with the largest logit, the best k, a comparison with a threshold: such a node has a
 discrete result, so no signal follows it. Whether it and what reads it is a readout depends on
-its readers alone: an ArgMax in the middle of a network is none.
+its readers too: an ArgMax in the middle of a network is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 
 from onnx2snn.runtime.plan import (
+    LOOKUPS,
     ConstantStep,
-    DifferenceStep,
-    LinearStep,
     Plan,
     SiteStep,
     Step,
@@ -23,29 +22,42 @@ from onnx2snn.runtime.plan import (
 
 def readouts(plan: Plan) -> frozenset[int]:
     """Identities of the nodes of a plan that are readouts."""
-    final = _final(plan.steps)
-    discrete: set[str] = set()
-    found = set()
-    for step in plan.steps:
-        if isinstance(step, SiteStep | ConstantStep):
+    steps = [step for step in plan.steps if not isinstance(step, ConstantStep)]
+    candidates = steps
+    while True:
+        found = _unheard(_following(candidates, plan), steps)
+        if len(found) == len(candidates):
+            return frozenset(id(step.node) for step in found if not isinstance(step, SiteStep))
+        candidates = found
+
+
+def _following(candidates: Sequence[Step], plan: Plan) -> list[Step]:
+    """Nodes with a discrete result, and those that read nothing that changes but such results.
+
+    Lookups may read signals: it is decoded values that they pick.
+    """
+    read: set[str] = set()
+    found = []
+    for step in candidates:
+        if isinstance(step, SiteStep):
             continue
-        follows = not discrete.isdisjoint(step_inputs(step))
-        if (follows or _is_discrete(step, plan)) and final.issuperset(step_outputs(step)):
-            found.add(id(step.node))
-            discrete.update(step_outputs(step))
-    return frozenset(found)
+        varying = plan.varying.intersection(step_inputs(step))
+        discrete = any(plan.graph.is_discrete(name) for name in step_outputs(step))
+        picked = step.node.op_type in LOOKUPS and bool(varying & read)
+        if discrete or picked or varying <= read:
+            found.append(step)
+            read.update(step_outputs(step))
+    return found
 
 
-def _is_discrete(step: LinearStep | DifferenceStep, plan: Plan) -> bool:
-    return any(plan.graph.is_discrete(name) for name in step_outputs(step))
-
-
-def _final(steps: Iterable[Step]) -> frozenset[str]:
-    """Tensors from which no site is reached."""
+def _unheard(candidates: Sequence[Step], steps: Sequence[Step]) -> list[Step]:
+    """The candidates that only candidates and outputs of the graph read."""
+    chosen: Collection[int] = {id(step) for step in candidates}
     heard: set[str] = set()
-    written: set[str] = set()
-    for step in reversed(tuple(steps)):
-        written.update(step_outputs(step))
-        if isinstance(step, SiteStep) or not heard.isdisjoint(step_outputs(step)):
+    kept = []
+    for step in reversed(steps):
+        if id(step) in chosen and heard.isdisjoint(step_outputs(step)):
+            kept.append(step)
+        else:
             heard.update(step_inputs(step))
-    return frozenset(written - heard)
+    return kept[::-1]

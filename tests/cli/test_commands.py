@@ -126,7 +126,7 @@ def test_layer_norm_as_two_sites_or_one(folder, call):
         assert len(onnx2snn.SpikingSession(name).plan.sites) == sites
 
 
-def test_softmax_in_one_site_or_two(folder, call, attributes):
+def test_softmax_in_one_site_or_two(folder, call):
     nodes = (*CHAIN[:2], NODE("Softmax", ["r"], ["t"], "shares"))
     nodes += (NODE("MatMul", ["t", "w2"], ["logits"], "fc2"),)
     write_model(folder / "n.onnx", model(nodes))
