@@ -9,9 +9,10 @@ from typing import Any
 
 from onnx2snn.ops import BY_OP_TYPE, DOMAIN
 from onnx2snn.ops.node import Node
+from onnx2snn.readout import readouts
 from onnx2snn.runtime.plan import Plan, SiteStep
 
-ROLES = ("spiking", "linear", "product", "shape", "analog")
+ROLES = ("spiking", "linear", "product", "shape", "readout", "analog")
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,14 @@ def coverage(plan: Plan, refusals: Mapping[str, str], merged: Iterable[str] = ()
     merged: Relu nodes that others have taken over.
     """
     roles = {id(step.node): step.role for step in plan.steps if not isinstance(step, SiteStep)}
+    final = readouts(plan)
     reports = []
     for node in plan.graph.nodes:
         if node.domain == DOMAIN:
             source = BY_OP_TYPE[node.op_type].source
             reports.append(NodeReport(node.name, source, "spiking"))
             continue
-        role = roles[id(node)]
+        role = "readout" if id(node) in final else roles[id(node)]
         reason = _reason(node, plan, refusals) if role == "analog" else ""
         reports.append(NodeReport(node.name, node.op_type, role, reason))
     reports.extend(NodeReport(name, "Relu", "spiking") for name in merged)

@@ -8,9 +8,9 @@ from typing import Any
 
 from onnx2snn.calibration.choose import SCHEDULE_NAMES
 from onnx2snn.calibration.windows import parse_offset
-from onnx2snn.match import Options
 from onnx2snn.ops.dynamics import ALPHABETS
 from onnx2snn.ops.errors import UsageError
+from onnx2snn.rules import Options
 
 AUTO = "auto"
 
@@ -25,8 +25,9 @@ class Settings:
     schedule:   "calibrated", "exponential", "inverse" or "constant".
     step_size, decay: of a closed-form schedule, None for its default.
     spikes:     "binary" or "ternary".
-    layer_norm: "decomposed" (two sites) or "fused" (one site).
+    layer_norm: "decomposed" (two sites) or "fused" (one site); RMS and instance normalization too.
     max_pool:   "tree" (sites of two inputs) or "fused" (one for all of a window, Relu included).
+    softmax:    "fused" (one site) or "decomposed" (two: powers, and their share of the sum).
     tuning:     steps of end-to-end tuning of the calibrated schedule; None for as many as the
                 model's size allows, 0 for none.
     windows:    "synchronous": all sites fire for all T steps; "sequential": each site fires for
@@ -43,6 +44,7 @@ class Settings:
     spikes: str = "binary"
     layer_norm: str = "decomposed"
     max_pool: str = "fused"
+    softmax: str = "fused"
     tuning: int | None = None
     windows: str = "synchronous"
     exclude: tuple[str, ...] = ()
@@ -62,6 +64,7 @@ class Settings:
             ("spikes", self.spikes, tuple(ALPHABETS)),
             ("layer norm", self.layer_norm, ("decomposed", "fused")),
             ("max pool", self.max_pool, ("tree", "fused")),
+            ("softmax", self.softmax, ("fused", "decomposed")),
         )
         for what, value, known in choices:
             if value not in known:
@@ -76,7 +79,7 @@ class Settings:
     def matching(self) -> Options:
         """The part that matching needs."""
         neurons = {"dynamics": "signgd", "spikes": self.spikes, "schedule": self.schedule}
-        return Options(self.layer_norm, self.max_pool, self.exclude, neurons)
+        return Options(self.layer_norm, self.max_pool, self.exclude, neurons, self.softmax)
 
 
 def _check_time_steps(time_steps: Any) -> None:

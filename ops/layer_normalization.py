@@ -53,20 +53,30 @@ def normalised(axes: tuple[int, ...], epsilon: float) -> Target:
     return Target(name, 1, function, body, {"epsilon": epsilon})
 
 
-def _build(lowering: Lowering, operands: tuple[str, ...], attributes: Mapping[str, Any]) -> str:
-    x, scale, bias = operands
-    axis, epsilon = attributes["axis"], attributes["epsilon"]
+def normalise(
+    lowering: Lowering, x: str, axes: tuple[int, ...], attributes: Mapping[str, Any]
+) -> str:
+    """(x - mean(x)) / sqrt(var(x) + epsilon) over `axes` in the sites that the attributes ask."""
+    epsilon = attributes["epsilon"]
+    if attributes["sites"] == "fused":
+        return lowering.site("normalised", normalised(axes, epsilon), x)
+    over = lowering.constant(axes)
+    centred = lowering.linear("Sub", x, lowering.linear("ReduceMean", x, over, keepdims=1))
+    squares = lowering.site("square", square(), centred)
+    variance = lowering.linear("ReduceMean", squares, over, keepdims=1)
+    return lowering.site("normalised", quotient(epsilon), centred, variance)
+
+
+def trailing_axes(axis: int) -> tuple[int, ...]:
+    """The axes from `axis` on, counted from the last."""
     if axis >= 0:
         raise ModelError(f"attribute 'axis' is {axis}; in a spiking file it counts from the last")
-    axes = tuple(range(axis, 0))
-    if attributes["sites"] == "fused":
-        z = lowering.site("normalised", normalised(axes, epsilon), x)
-    else:
-        over = lowering.constant(axes)
-        centred = lowering.linear("Sub", x, lowering.linear("ReduceMean", x, over, keepdims=1))
-        squares = lowering.site("square", square(), centred)
-        variance = lowering.linear("ReduceMean", squares, over, keepdims=1)
-        z = lowering.site("normalised", quotient(epsilon), centred, variance)
+    return tuple(range(axis, 0))
+
+
+def _build(lowering: Lowering, operands: tuple[str, ...], attributes: Mapping[str, Any]) -> str:
+    x, scale, bias = operands
+    z = normalise(lowering, x, trailing_axes(attributes["axis"]), attributes)
     z = lowering.linear("Mul", z, scale)
     return lowering.linear("Add", z, bias) if bias else z
 
@@ -90,6 +100,8 @@ BODY = """
 """
 """Written out, since onnxruntime 1.31 dies of a float16 LayerNormalization inside a function."""
 
+SITES = Attribute("sites", "string", "decomposed", ("decomposed", "fused"))
+
 LAYER_NORMALIZATION = SpikingOperator(
     source="LayerNormalization",
     equation="f(x) = scale * (x - mean(x)) / sqrt(var(x) + epsilon) + bias",
@@ -101,7 +113,7 @@ LAYER_NORMALIZATION = SpikingOperator(
         Attribute("axis", "int", -1),
         Attribute("epsilon", "float", 1e-5),
         Attribute("stash_type", "int", 1),
-        Attribute("sites", "string", "decomposed", ("decomposed", "fused")),
+        SITES,
     ),
     claim=0.03,
 )

@@ -81,8 +81,9 @@ def body_nodes(operator: SpikingOperator) -> Iterable[NodeProto]:
     """The operator's limit as nodes from its operands to Y, attributes by reference."""
     if not operator.body:
         return [_source_node(operator)]
+    names = ", ".join(a.name for a in operator.attributes)
     text = f"""<domain: "{DOMAIN}", opset_import: ["" : {BODY_OPSET}]>
-    {operator.op_type} <{", ".join(a.name for a in operator.attributes)}>
+    {operator.op_type} {f"<{names}>" if names else ""}
     ({", ".join(operator.operands)}) => (Y) {{ {operator.body} }}"""
     return list(parser.parse_function(text).node)
 

@@ -1,4 +1,4 @@
-"""Gain and bias behind a LayerNormalization: (n(x) * s + b) * g + h = n(x) * sg + (bg + h)."""
+"""Gain and bias behind a normalisation: (n(x) * s + b) * g + h = n(x) * sg + (bg + h)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ from onnx2snn.canonical.graph import (
     rank,
     sole_reader,
 )
+from onnx2snn.canonical.layer_norm import NORMALISATIONS
 
 _LARGE = 1 << 24
 
 
 def _absorb(graph: gs.Graph, node: gs.Node) -> bool:
-    if not is_op(node, "LayerNormalization") or not is_constant(node.inputs[1]):
+    if node.op not in NORMALISATIONS or not is_constant(node.inputs[1]):
         return False
+    only_gain = not is_op(node, "LayerNormalization")
     bias = operand(node, 2)
     if bias is not None and not is_constant(bias):
         return False
@@ -36,6 +38,8 @@ def _absorb(graph: gs.Graph, node: gs.Node) -> bool:
         reader = sole_reader(graph, reader.outputs[0])
     held = _gain_or_bias(reader) if reader is not None else None
     if reader is None or held is None or (bias is not None and is_op(reader, "Mul")):
+        return False
+    if only_gain and not is_op(reader, "Mul"):
         return False
     value = _along_axes(held, node, order)
     return value is not None and _move(graph, node, reader, value)
@@ -94,6 +98,6 @@ def _move(graph: gs.Graph, node: gs.Node, reader: gs.Node, value: Array) -> bool
 ABSORB_AFFINE = Pass(
     name="absorb-affine",
     requires="shapes inferred, layer normalisations found",
-    ensures="a gain and bias along the normalised axes are operands of LayerNormalization",
+    ensures="a gain along the normalised axes, and the bias of a layer normalisation, are operands",
     run=each_node(_absorb),
 )

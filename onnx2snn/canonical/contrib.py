@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 
 import onnx_graphsurgeon as gs
 
+from onnx2snn.canonical.domain import CANONICAL_DOMAIN
 from onnx2snn.canonical.graph import Pass, each_node, insert_new, is_output, operand, replace
-from onnx2snn.canonical.swish import CANONICAL_DOMAIN
 
+_RMS = "RMSNormalization"
 _DOMAINS = ("com.microsoft", "ai.onnx.contrib")
 
 
@@ -50,23 +51,48 @@ def _layer_norm(graph: gs.Graph, node: gs.Node) -> bool:
     return True
 
 
-def _skip_layer_norm(graph: gs.Graph, node: gs.Node) -> bool:
-    """LayerNormalization(x + skip + bias) * gamma + beta, the sum being the fourth output."""
-    statistics = node.outputs[1:3]
-    if any(tensor.outputs or is_output(graph, tensor) for tensor in statistics):
+def _simplified_layer_norm(graph: gs.Graph, node: gs.Node) -> bool:
+    """RMSNormalization(x) * gamma."""
+    if any(tensor.outputs or is_output(graph, tensor) for tensor in node.outputs[1:]):
         return False
+    attributes = {"axis": node.attrs.get("axis", -1), "epsilon": node.attrs.get("epsilon", 1e-5)}
+    replace(graph, node, _RMS, node.inputs[:2], attributes, CANONICAL_DOMAIN)
+    return True
+
+
+def _summed(graph: gs.Graph, node: gs.Node, bias: int) -> gs.Tensor | None:
+    """x + skip + bias, the fourth output; None where the statistics are in use."""
+    if any(tensor.outputs or is_output(graph, tensor) for tensor in node.outputs[1:3]):
+        return None
     total = _plus(graph, node, node.inputs[0], node.inputs[1])
-    total = _plus(graph, node, total, operand(node, 4))
+    total = _plus(graph, node, total, operand(node, bias))
     summed = node.outputs[3] if len(node.outputs) > 3 else None
-    if summed is not None and not summed.is_empty():
-        writer = total.inputs[0]
-        node.outputs = list(node.outputs)[:3]
-        writer.outputs = [summed]
-        total = summed
-    shift = operand(node, 3)
+    if summed is None or summed.is_empty():
+        return total
+    writer = total.inputs[0]
+    node.outputs = list(node.outputs)[:3]
+    writer.outputs = [summed]
+    return summed
+
+
+def _skip_layer_norm(graph: gs.Graph, node: gs.Node) -> bool:
+    """LayerNormalization(x + skip + bias) * gamma + beta."""
+    total, shift = _summed(graph, node, 4), operand(node, 3)
+    if total is None:
+        return False
     operands = [total, node.inputs[2]] + ([] if shift is None else [shift])
-    epsilon = node.attrs.get("epsilon", 1e-12)
-    replace(graph, node, "LayerNormalization", operands, {"axis": -1, "epsilon": epsilon})
+    attributes = {"axis": -1, "epsilon": node.attrs.get("epsilon", 1e-12)}
+    replace(graph, node, "LayerNormalization", operands, attributes)
+    return True
+
+
+def _skip_simplified_layer_norm(graph: gs.Graph, node: gs.Node) -> bool:
+    """RMSNormalization(x + skip + bias) * gamma."""
+    total = _summed(graph, node, 3)
+    if total is None:
+        return False
+    attributes = {"axis": -1, "epsilon": node.attrs.get("epsilon", 1e-12)}
+    replace(graph, node, _RMS, [total, node.inputs[2]], attributes, CANONICAL_DOMAIN)
     return True
 
 
@@ -76,7 +102,9 @@ STANDARD: Mapping[str, Callable[[gs.Graph, gs.Node], bool]] = {
     "Gelu": _gelu,
     "LayerNormalization": _layer_norm,
     "QuickGelu": _quick_gelu,
+    "SimplifiedLayerNormalization": _simplified_layer_norm,
     "SkipLayerNormalization": _skip_layer_norm,
+    "SkipSimplifiedLayerNormalization": _skip_simplified_layer_norm,
 }
 
 

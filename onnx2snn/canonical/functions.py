@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from onnx2snn.canonical.domain import CANONICAL_DOMAIN
 from onnx2snn.canonical.elementwise import erf, sigmoid, softplus
 from onnx2snn.canonical.graph import Array
-from onnx2snn.canonical.swish import CANONICAL_DOMAIN
 
 Function = Callable[[Array], Array]
 Attributes = dict[str, float | str]

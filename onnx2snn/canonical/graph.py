@@ -155,12 +155,15 @@ def insert_new(
     inputs: Iterable[gs.Tensor],
     shape: list[Any] | None,
     attributes: Mapping[str, Any] | None = None,
+    domain: str | None = None,
 ) -> gs.Tensor:
     """Add an extra node before `anchor` and hand back the new tensor it writes."""
     base = f"{anchor.name or anchor.outputs[0].name}_{op_type}"
     like = anchor.outputs[0]
     result = gs.Variable(fresh_name(graph, base), dtype=like.dtype, shape=shape)
-    insert_before(graph, anchor, op_type, inputs, [result], attributes, name=result.name)
+    insert_before(
+        graph, anchor, op_type, inputs, [result], attributes, name=result.name, domain=domain
+    )
     return result
 
 

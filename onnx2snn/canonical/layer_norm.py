@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
@@ -23,9 +24,13 @@ from onnx2snn.canonical.graph import (
     scalar,
 )
 
+NORMALISATIONS = ("LayerNormalization", "RMSNormalization")
+
 
 @dataclass(frozen=True)
-class _Normalised:
+class Normalised:
+    """What is normalised, over which axes, and what keeps the divisor above zero."""
+
     source: gs.Tensor
     axes: tuple[int, ...]
     epsilon: float
@@ -73,7 +78,8 @@ def _inverse_root(tensor: gs.Tensor) -> gs.Tensor | None:
     return None
 
 
-def _split_epsilon(tensor: gs.Tensor) -> tuple[gs.Tensor, float] | None:
+def split_epsilon(tensor: gs.Tensor) -> tuple[gs.Tensor, float] | None:
+    """The v and epsilon of v + epsilon."""
     node = producer(tensor)
     if node is None or not is_op(node, "Add"):
         return None
@@ -84,7 +90,8 @@ def _split_epsilon(tensor: gs.Tensor) -> tuple[gs.Tensor, float] | None:
     return None
 
 
-def _squared(tensor: gs.Tensor) -> gs.Tensor | None:
+def squared(tensor: gs.Tensor) -> gs.Tensor | None:
+    """The x of x^2."""
     node = producer(tensor)
     if node is None:
         return None
@@ -94,35 +101,45 @@ def _squared(tensor: gs.Tensor) -> gs.Tensor | None:
     return first if is_op(node, "Mul") and node.inputs[1] is first else None
 
 
-def _match(node: gs.Node) -> _Normalised | None:
-    """The three ways to divide: c / s, c * (1 / s), (1 / s) * c."""
+def divided(
+    node: gs.Node, match: Callable[[gs.Tensor, gs.Tensor | None], Normalised | None]
+) -> Normalised | None:
+    """`match` of c and r for c / sqrt(r) in its three forms: c / s, c * (1 / s), (1 / s) * c."""
     if is_op(node, "Div"):
-        return _normalised(node.inputs[0], _square_root(node.inputs[1]))
+        return match(node.inputs[0], _square_root(node.inputs[1]))
     if is_op(node, "Mul"):
         first, second = node.inputs
-        return _normalised(first, _inverse_root(second)) or _normalised(
-            second, _inverse_root(first)
-        )
+        return match(first, _inverse_root(second)) or match(second, _inverse_root(first))
     return None
 
 
-def _normalised(numerator: gs.Tensor, radicand: gs.Tensor | None) -> _Normalised | None:
-    above, parts = centred(numerator), None if radicand is None else _split_epsilon(radicand)
+def _normalised(numerator: gs.Tensor, radicand: gs.Tensor | None) -> Normalised | None:
+    above, parts = centred(numerator), None if radicand is None else split_epsilon(radicand)
     if above is None or parts is None:
         return None
     variance, epsilon = parts
     spread = mean_of(variance)
-    base = None if spread is None else _squared(spread[0])
+    base = None if spread is None else squared(spread[0])
     if spread is None or base is None:
         return None
     below = above if base is numerator else centred(base)
     same = below is not None and below[0] is above[0] and above[1] == below[1] == spread[1]
-    return _Normalised(above[0], above[1], epsilon) if same else None
+    return Normalised(above[0], above[1], epsilon) if same else None
 
 
 def _rewrite(graph: gs.Graph, node: gs.Node) -> bool:
-    found = _match(node)
-    if found is None or found.source.shape is None or node.outputs[0].dtype is None:
+    found = divided(node, _normalised)
+    return found is not None and emit(graph, node, found, "LayerNormalization")
+
+
+def emit(
+    graph: gs.Graph, node: gs.Node, found: Normalised, op_type: str, domain: str | None = None
+) -> bool:
+    """Let one node with a scale of ones write the result of `node`, if the widths are known.
+
+    Axes other than the last are moved there and back.
+    """
+    if found.source.shape is None or node.outputs[0].dtype is None:
         return False
     shape = list(found.source.shape)
     widths = [shape[axis] for axis in found.axes]
@@ -134,11 +151,11 @@ def _rewrite(graph: gs.Graph, node: gs.Node) -> bool:
     scale = new_constant(graph, f"{node.outputs[0].name}_scale", ones)
     attributes = {"axis": -inner, "epsilon": found.epsilon}
     if order == sorted(order):
-        replace(graph, node, "LayerNormalization", [found.source, scale], attributes)
+        replace(graph, node, op_type, [found.source, scale], attributes, domain)
         return True
     moved = [shape[axis] for axis in order]
     source = insert_new(graph, node, "Transpose", [found.source], moved, {"perm": order})
-    result = insert_new(graph, node, "LayerNormalization", [source, scale], moved, attributes)
+    result = insert_new(graph, node, op_type, [source, scale], moved, attributes, domain)
     back = [order.index(axis) for axis in range(len(order))]
     replace(graph, node, "Transpose", [result], {"perm": back})
     return True
@@ -146,7 +163,7 @@ def _rewrite(graph: gs.Graph, node: gs.Node) -> bool:
 
 def _trailing_axis(graph: gs.Graph, node: gs.Node) -> bool:
     """Count the first normalised axis from the end, as most exporters do."""
-    if not is_op(node, "LayerNormalization") or node.attrs.get("axis", -1) < 0:
+    if node.op not in NORMALISATIONS or node.attrs.get("axis", -1) < 0:
         return False
     count = rank(node.inputs[0])
     if count is None:

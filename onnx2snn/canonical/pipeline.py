@@ -11,8 +11,10 @@ from onnx2snn.canonical.as_strided import AS_STRIDED
 from onnx2snn.canonical.attach import attach
 from onnx2snn.canonical.batch_norm import FOLD_BATCH_NORM
 from onnx2snn.canonical.contrib import STANDARD_CONTRIB
+from onnx2snn.canonical.domain import add_functions
 from onnx2snn.canonical.fold import FOLD_CONSTANTS
 from onnx2snn.canonical.graph import Pass
+from onnx2snn.canonical.group_norm import GROUP_NORM
 from onnx2snn.canonical.layer_norm import LAYER_NORM, LAYER_NORM_AXIS, LAYER_NORM_BIAS
 from onnx2snn.canonical.layout import (
     DROP_KEPT_AXES,
@@ -25,15 +27,19 @@ from onnx2snn.canonical.layout import (
 from onnx2snn.canonical.linear import GEMM_FACTORS, MATMUL_TO_GEMM
 from onnx2snn.canonical.noops import DROP_NOOPS, MERGE_TWINS, PLAIN_CASTS
 from onnx2snn.canonical.prepare import prepare
+from onnx2snn.canonical.rms_norm import RMS_NORM, STANDARD_RMS_NORM
 from onnx2snn.canonical.shape_values import FOLD_SHAPES, SETTLE_RESHAPE
 from onnx2snn.canonical.shapes import infer
-from onnx2snn.canonical.swish import STANDARD_SWISH, add_functions
+from onnx2snn.canonical.steps import EXPONENTS, STEPS
+from onnx2snn.canonical.swish import STANDARD_SWISH
 from onnx2snn.canonical.unary import UNARY_FUNCTIONS
 from onnx2snn.runtime.loading.detach import detach
 
 PASSES: tuple[Pass, ...] = (
     STANDARD_CONTRIB,
     STANDARD_SWISH,
+    STANDARD_RMS_NORM,
+    GROUP_NORM,
     PLAIN_CASTS,
     FOLD_CONSTANTS,
     FOLD_SHAPES,
@@ -47,8 +53,11 @@ PASSES: tuple[Pass, ...] = (
     GEMM_FACTORS,
     MATMUL_TO_GEMM,
     FOLD_BATCH_NORM,
+    STEPS,
+    EXPONENTS,
     UNARY_FUNCTIONS,
     LAYER_NORM,
+    RMS_NORM,
     LAYER_NORM_AXIS,
     ABSORB_AFFINE,
     SPATIAL_MEAN,

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 import onnx
 from onnx import helper, inliner
 
+from onnx2snn.canonical.expand import expand
 from onnx2snn.canonical.upgrade import opset_of, upgrade
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.loading.detach import lower_constants
 
 
 def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A model without local functions or Constant nodes, in the target opset.
+    """A model without functions or Constant nodes, in the target opset.
 
     requires: heavy weights detached.
     ensures:  every output of the graph is written by a node.
@@ -24,19 +25,23 @@ def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
     lower_constants(model)
     _write_outputs_by_nodes(model.graph)
     _name_early_layer_norm(model)
-    model = upgrade(model)
+    model = expand(upgrade(model))
     lower_constants(model)
     return model
 
 
 def _name_early_layer_norm(model: onnx.ModelProto) -> None:
-    """Before opset 17, LayerNormalization of the default domain was onnxruntime's own."""
-    if opset_of(model) >= 17:
-        return
-    for node in model.graph.node:
-        if node.op_type == "LayerNormalization" and not node.domain:
-            node.domain = "com.microsoft"
-    if not any(entry.domain == "com.microsoft" for entry in model.opset_import):
+    """onnxruntime's own operators of the default domain get their true one.
+
+    LayerNormalization was one before opset 17, SimplifiedLayerNormalization always is.
+    """
+    own = {"SimplifiedLayerNormalization"}
+    if opset_of(model) < 17:
+        own.add("LayerNormalization")
+    found = [node for node in model.graph.node if node.op_type in own and not node.domain]
+    for node in found:
+        node.domain = "com.microsoft"
+    if found and not any(entry.domain == "com.microsoft" for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
 
 

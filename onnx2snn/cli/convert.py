@@ -49,7 +49,14 @@ from onnx2snn.ops.errors import UsageError
     type=click.Choice(["decomposed", "fused"]),
     default="decomposed",
     show_default=True,
-    help="LayerNormalization as the paper's two sites, or as one.",
+    help="LayerNormalization and its kin as the paper's two sites, or as one.",
+)
+@click.option(
+    "--softmax",
+    type=click.Choice(["fused", "decomposed"]),
+    default="fused",
+    show_default=True,
+    help="Softmax as one site, or as the paper's two: powers and their share of the sum.",
 )
 @click.option(
     "--max-pool",

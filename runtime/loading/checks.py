@@ -101,6 +101,8 @@ def _check_schema(model: onnx.ModelProto) -> None:
     for node in light.graph.node:
         if node.op_type == "LayerNormalization" and not node.domain:
             node.domain = "com.microsoft" if _predates_layer_norm(model) else ""
+        if node.op_type == "SimplifiedLayerNormalization":
+            node.domain = "com.microsoft"
     try:
         checker.check_model(light)
     except checker.ValidationError as error:

@@ -105,9 +105,9 @@ def _all_schemas() -> tuple[defs.OpSchema, ...]:
 
 @cache
 def _runtime_operators() -> frozenset[tuple[str, str]]:
-    """onnxruntime's own operators, and LayerNormalization, which it had before the standard."""
+    """onnxruntime's own operators, of which two bear the name of the standard domain."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     found = {(schema.domain, schema.name) for schema in state.get_all_operator_schema()}
     own = {(domain, name) for domain, name in found if domain.startswith("com.microsoft")}
-    return frozenset({*own, ("", "LayerNormalization")})
+    return frozenset({*own, ("", "LayerNormalization"), ("", "SimplifiedLayerNormalization")})

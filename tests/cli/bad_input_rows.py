@@ -97,7 +97,7 @@ ROWS = (
     of_model(
         "strict",
         partly_analog,
-        "'top' (Hardmax)",
+        "'top' (Det)",
         "without --strict",
         command=f"{CONVERT} --strict",
     ),

@@ -24,7 +24,7 @@ from onnx import helper
 import onnx2snn
 from onnx2snn.cli import run_cli
 
-ROLES = ["spiking", "linear", "product", "shape", "analog"]
+ROLES = ["spiking", "linear", "product", "shape", "readout", "analog"]
 POINT = {
     *("time_steps", "top1", "agreement", "relative_error", "spike_rate"),
     *("spikes_per_neuron", "sops", "energy_ratio"),
@@ -71,7 +71,7 @@ def test_convert_with_nothing_but_the_model(folder, call):
     [line] = err.splitlines()
     assert line.startswith("warning: ") and "accuracy" in line and "--calibration" in line
     assert out.splitlines()[0].split() == ["operator", *ROLES]
-    assert total(out) == {"spiking": 1, "linear": 2, "product": 0, "shape": 0, "analog": 0}
+    assert total(out) == {**dict.fromkeys(ROLES, 0), "spiking": 1, "linear": 2}
     assert "m.snn.onnx" in out.splitlines()[-1]
     session = onnx2snn.SpikingSession("m.snn.onnx")
     assert session.time_steps == 32
@@ -123,6 +123,16 @@ def test_layer_norm_as_two_sites_or_one(folder, call):
         options = f"--time-steps 4 --layer-norm {choice}"
         call(f"convert n.onnx --calibration d.npz -o {name} {options}")
         assert attributes(name)["sites"].decode() == choice
+        assert len(onnx2snn.SpikingSession(name).plan.sites) == sites
+
+
+def test_softmax_in_one_site_or_two(folder, call):
+    nodes = (*CHAIN[:2], NODE("Softmax", ["r"], ["t"], "shares"))
+    nodes += (NODE("MatMul", ["t", "w2"], ["logits"], "fc2"),)
+    write_model(folder / "n.onnx", model(nodes))
+    for choice, sites in (("fused", 2), ("decomposed", 3)):
+        name = f"{choice}.onnx"
+        call(f"convert n.onnx --calibration d.npz -o {name} --time-steps 4 --softmax {choice}")
         assert len(onnx2snn.SpikingSession(name).plan.sites) == sites
 
 

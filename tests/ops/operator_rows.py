@@ -22,6 +22,9 @@ class Row:
     extra:      attributes that only the spiking node has.
     domain:     maps unit normal numbers into the range the operator is measured on.
     shape:      of one sample when the claim is measured; the channel axis comes last.
+    stored:     further operands of the source that are attributes of the spiking node.
+    behind:     the operand that another site writes where the claim is measured behind one.
+    nodes:      ONNX text that computes y from x0, x1, ... where the source is no single node.
     """
 
     source: str
@@ -30,6 +33,15 @@ class Row:
     extra: Mapping[str, Any] = field(default_factory=dict)
     domain: Callable[[Array], Array] = lambda x: x
     shape: tuple[int, ...] = (16, 4)
+    stored: tuple[Array, ...] = ()
+    behind: int = 0
+    nodes: str = ""
+
+    @property
+    def rank(self) -> int:
+        """Axes of the result."""
+        dropped = 0 if self.attributes.get("keepdims", 1) else len(self.extra["axes"])
+        return max(a.ndim for a in self.operands if a is not None) - dropped
 
     def __str__(self) -> str:
         shown = [f"{k}={v}" for k, v in {**self.attributes, **self.extra}.items()]
@@ -80,6 +92,50 @@ def layer_norm(shape: tuple[int, ...], axis: int, bias: bool, sites: str, **more
     return Row(
         "LayerNormalization", operands, {"axis": axis, **more}, {"sites": sites}, shape=(32,)
     )
+
+
+def instance_norm(*shape: int, sites: str, **attributes: Any) -> Row:
+    operands = (f(*shape), f(shape[1]), f(shape[1]))
+    extra = {"axis": 2 - len(shape), "sites": sites}
+    return Row("InstanceNormalization", operands, attributes, extra, shape=(4, 64))
+
+
+def rms_norm(shape: tuple[int, ...], axis: int, sites: str, **more: Any) -> Row:
+    operands = (f(*shape), f(*shape[axis:]))
+    return Row("RMSNormalization", operands, {"axis": axis, **more}, {"sites": sites}, shape=(32,))
+
+
+def reduced(
+    source: str, axes: tuple[int, ...] = (-1,), keep: int = 1, low: float | None = None
+) -> Row:
+    """A reduction of a tensor of three axes; of positive numbers above `low`, if given."""
+    domain = positive(low) if low is not None else lambda x: x
+    return Row(
+        source,
+        (domain(f(3, 5, 4)),),
+        {"keepdims": keep},
+        {"axes": list(axes)},
+        domain,
+        (4, 16),
+        (np.array(axes, np.int64),),
+    )
+
+
+def inside(source: str, limit: float) -> Row:
+    """Of numbers between -limit and limit."""
+    squash: Callable[[Array], Array] = lambda x: (limit * np.tanh(x)).astype(np.float32)  # noqa: E731
+    return Row(source, (squash(f(3, 7)),), domain=squash)
+
+
+def chosen(source: str, comparison: str, *operands: Array) -> Row:
+    """Where of a comparison."""
+    nodes = f"c = {comparison} (x0, x1) y = Where (c, x2, x3)"
+    return Row(source, operands, nodes=nodes)
+
+
+def whole(x: Array) -> Array:
+    """Numbers that are often equal."""
+    return np.round(x).astype(np.float32)
 
 
 # The first row of every operator is the one whose claim is measured.
@@ -152,5 +208,59 @@ ROWS = [
     unary("Tanh"),
     unary("ThresholdedRelu"),
     unary("ThresholdedRelu", alpha=0.3),
+    inside("Acos", 0.9),
+    within("Acosh", 1.5),
+    inside("Asin", 0.9),
+    unary("Asinh"),
+    inside("Atanh", 0.9),
+    unary("Ceil"),
+    unary("Cosh"),
+    Row("Div", (f(3, 7), positive(0.5)(f(3, 7))), domain=positive(0.5), behind=1),
+    Row("Div", (f(3, 7), positive(0.5)(f(7)))),
+    unary("Floor"),
+    Row("GlobalLpPool", (f(2, 3, 5, 4),), shape=(3, 5, 4)),
+    Row("GlobalLpPool", (f(2, 3, 7),), {"p": 1}),
+    unary("Hardmax"),
+    unary("Hardmax", axis=-2),
+    instance_norm(2, 4, 64, sites="decomposed"),
+    instance_norm(2, 4, 64, sites="fused"),
+    instance_norm(2, 3, 5, 4, sites="decomposed", epsilon=1e-2),
+    instance_norm(2, 3, 5, 4, sites="fused", epsilon=1e-2),
+    Row("LRN", (f(2, 5, 4, 3),), {"size": 3, "alpha": 0.5}, shape=(5, 4, 4)),
+    Row("LRN", (f(2, 5, 4, 3),), {"size": 5, "alpha": 0.3, "beta": 0.5, "bias": 2.0}),
+    unary("LpNormalization"),
+    unary("LpNormalization", axis=-2, p=1),
+    Row("LpNormalization", (np.array([[0, 0], [3, 4]], np.float32),)),
+    Row("LpPool", (f(2, 3, 6, 6),), {"kernel_shape": [2, 2], "strides": [2, 2]}, shape=(3, 6, 6)),
+    Row("LpPool", (f(2, 3, 7, 6),), {"kernel_shape": [3, 2], "pads": [1, 0, 1, 1], "p": 1}),
+    Row("LpPool", (f(2, 3, 9),), {"kernel_shape": [3], "dilations": [2], "p": 3}),
+    Row("LpPool", (f(2, 3, 7, 6),), {"kernel_shape": [3, 3], "auto_pad": "SAME_UPPER"}),
+    Row("LpPool", (f(2, 3, 8),), {"kernel_shape": [3], "strides": [2], "ceil_mode": 1}),
+    Row("Mod", (f(3, 7), bound(1.5)), {"fmod": 1}),
+    Row("Mod", (f(3, 7), f(7)), {"fmod": 1}),
+    Row("Pow", (positive(0.5)(f(3, 7)), bound(1.5)), domain=positive(0.5)),
+    Row("Pow", (f(3, 7), bound(3))),
+    Row("Pow", (f(3, 7), bound(-2))),
+    Row("Pow", (positive(0.1)(f(3, 7)), f(7))),
+    rms_norm((2, 32), -1, "decomposed"),
+    rms_norm((2, 32), -1, "fused"),
+    rms_norm((2, 3, 5), -2, "decomposed", epsilon=1e-2),
+    rms_norm((2, 3, 5), -2, "fused", epsilon=1e-2),
+    *(reduced(f"Reduce{kind}") for kind in ("Max", "Min", "L1", "L2", "SumSquare", "LogSumExp")),
+    reduced("ReduceProd"),
+    reduced("ReduceLogSum", low=0.05),
+    *(reduced(f"Reduce{kind}", (-3, -1)) for kind in ("Max", "Prod", "L2", "LogSumExp")),
+    *(reduced(f"Reduce{kind}", (-2,), 0) for kind in ("Min", "Prod", "L1", "SumSquare")),
+    reduced("ReduceLogSum", (-3, -2, -1), 0, 0.05),
+    unary("Round"),
+    unary("Shrink"),
+    unary("Shrink", bias=0.3, lambd=0.8),
+    unary("Sign"),
+    unary("Sinh"),
+    Row("Softmax", (masked(f(2, 3, 5), np.float32(-np.inf)),), {}, {"sites": "decomposed"}),
+    Row("Softmax", (f(2, 3, 5),), {"axis": -2}, {"sites": "decomposed"}),
+    inside("Tan", 1.2),
+    chosen("WhereLess", "Less", f(3, 7), f(7), f(3, 1), f(3, 7)),
+    chosen("WhereLessOrEqual", "LessOrEqual", whole(f(3, 7)), whole(f(7)), f(3, 1), f(3, 7)),
 ]
 FIRST = {row.source: row for row in reversed(ROWS)}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
-from onnx import NodeProto, helper, numpy_helper
+from onnx import NodeProto, helper, numpy_helper, parser
 from operator_rows import Array, Row
 
 from onnx2snn.ops import BY_SOURCE, DOMAIN, DOMAIN_VERSION, OPERATORS
@@ -30,7 +31,11 @@ def feed(row: Row) -> dict[str, Array]:
 
 def run_node(node: NodeProto, row: Row, parameters: int = 0) -> Array:
     """The node in a model of its own, checked by onnx and run by onnxruntime."""
-    model = model_of(node, row, parameters)
+    return run_model(model_of(node, row, parameters), row)
+
+
+def run_model(model: onnx.ModelProto, row: Row) -> Array:
+    """The model, checked by onnx and run by onnxruntime on the operands of the row."""
     onnx.checker.check_model(model)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
@@ -40,27 +45,55 @@ def run_node(node: NodeProto, row: Row, parameters: int = 0) -> Array:
     return np.asarray(session.run(None, feed(row))[0])
 
 
-def model_of(node: NodeProto, row: Row, parameters: int = 0) -> onnx.ModelProto:
+def model_of(
+    node: NodeProto, row: Row, parameters: int = 0, opset: int = BODY_OPSET
+) -> onnx.ModelProto:
+    stored = [numpy_helper.from_array(np.ones(1, "f"), f"p{n}") for n in range(parameters)]
+    imports = [helper.make_opsetid("", opset), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
+    bodies = [function_body(BY_SOURCE[row.source], parameters, opset)]
+    return helper.make_model(
+        graph_of([node], row, stored), opset_imports=imports, ir_version=10, functions=bodies
+    )
+
+
+def graph_of(
+    nodes: Sequence[NodeProto], row: Row, stored: Sequence[onnx.TensorProto]
+) -> onnx.GraphProto:
     inputs = [
         helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, a.shape)
         for n, a in feed(row).items()
     ]
-    ranks = [""] * row.operands[0].ndim if row.operands[0] is not None else []
-    output = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [None for _ in ranks])
-    stored = [numpy_helper.from_array(np.ones(1, "f"), f"p{n}") for n in range(parameters)]
-    graph = helper.make_graph([node], "row", inputs, [output], stored)
-    imports = [helper.make_opsetid("", BODY_OPSET), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
-    bodies = [function_body(BY_SOURCE[row.source], parameters, BODY_OPSET)]
-    return helper.make_model(graph, opset_imports=imports, ir_version=10, functions=bodies)
+    shape = [None] * row.rank
+    output = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, shape)
+    return helper.make_graph(nodes, "row", inputs, [output], stored)
+
+
+def source_nodes(row: Row, operands: Sequence[str]) -> list[NodeProto]:
+    """The source's nodes between `operands` (the first of them called x0 in text) and y."""
+    if row.nodes:
+        text = f"g ({', '.join(f'float[] x{n}' for n in range(4))}) => (float[] y) {{{row.nodes}}}"
+        nodes = list(parser.parse_graph(text).node)
+        for node in nodes:
+            node.input[:] = [operands[0] if name == "x0" else name for name in node.input]
+        return nodes
+    names = [*operands, *(f"stored{n}" for n in range(len(row.stored)))]
+    return [helper.make_node(row.source, names, ["y"], "operator", **row.attributes)]
+
+
+def source_stored(row: Row) -> list[onnx.TensorProto]:
+    return [numpy_helper.from_array(a, f"stored{n}") for n, a in enumerate(row.stored)]
 
 
 def source_result(row: Row) -> Array:
-    """What onnxruntime makes of the source node; Swish, unknown to it, by its formula."""
+    """What onnxruntime makes of the source; Swish, unknown to it, by its formula."""
     if row.source == "Swish":
         x = feed(row)["x0"].astype(np.float64)
         return np.asarray(x / (1 + np.exp(-row.attributes.get("alpha", 1.0) * x)))
     present = " ".join(names(row)).rstrip().split(" ")
-    return run_node(helper.make_node(row.source, present, ["y"], **row.attributes), row)
+    graph = graph_of(source_nodes(row, present), row, source_stored(row))
+    opset = 23 if row.source == "RMSNormalization" else BODY_OPSET
+    imports = [helper.make_opsetid("", opset)]
+    return run_model(helper.make_model(graph, opset_imports=imports, ir_version=10), row)
 
 
 def spiking_node(row: Row, **more: Any) -> tuple[NodeProto, int]:

@@ -59,10 +59,11 @@ def relative(found: Array, wanted: Array) -> float:
     return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
 
 
+@pytest.mark.parametrize("softmax", ["fused", "decomposed"])
 @pytest.mark.parametrize("spikes", ["binary", "ternary"])
 @pytest.mark.parametrize("low", [-1e9, LOWEST, -np.inf])
-def test_masked_scores(low: float, spikes: str) -> None:
-    _, found = run(masked_model(PLAIN, low), spikes=spikes)
+def test_masked_scores(low: float, spikes: str, softmax: str) -> None:
+    _, found = run(masked_model(PLAIN, low), spikes=spikes, softmax=softmax)
     assert np.isfinite(found).all()
     assert relative(found, shares(feed(2))) < 0.05
 
@@ -88,8 +89,24 @@ def test_what_only_looks_like_a_guard_stays(tail: str) -> None:
     assert any(node.op_type == "IsNaN" for node in inspect_model(masked_model(tail)).nodes)
 
 
-def test_a_row_that_is_masked_entirely_is_zero() -> None:
-    row = Row("Softmax", (np.array([[-np.inf] * 3, [0, -np.inf, 0]], np.float32),))
+@pytest.mark.parametrize("softmax", ["fused", "decomposed"])
+def test_masked_rows_among_others(softmax: str) -> None:
+    """Every other sample is masked entirely; the shares of the others are as ever."""
+    model = masked_model(GUARDED, -np.inf)
+    arrays = [feed(seed) for seed in (1, 2)]
+    for some in arrays:
+        some["kept"][::2] = False
+    spiking = onnx2snn.convert(model, arrays[0], time_steps=16, tuning=0, softmax=softmax)
+    (found,) = onnx2snn.SpikingSession(spiking, device="cpu").run(["y"], arrays[1])
+    with np.errstate(invalid="ignore"):
+        wanted = np.nan_to_num(shares(arrays[1]))
+    assert relative(np.asarray(found), wanted) < 0.08
+
+
+@pytest.mark.parametrize("sites", ["fused", "decomposed"])
+def test_a_row_that_is_masked_entirely_is_zero(sites: str) -> None:
+    masked_rows = np.array([[-np.inf] * 3, [0, -np.inf, 0]], np.float32)
+    row = Row("Softmax", (masked_rows,), extra={"sites": sites})
     wanted = np.array([[0, 0, 0], [0.5, 0, 0.5]], np.float32)
     np.testing.assert_array_equal(lowered_result(row), wanted)
     node, parameters = spiking_node(row)
