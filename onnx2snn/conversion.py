@@ -28,6 +28,7 @@ from onnx2snn.calibration.values import ann_values, first_samples, sample_count,
 from onnx2snn.calibration.walk import SiteParameters
 from onnx2snn.calibration.windows import Windows, parse_offset, windows
 from onnx2snn.canonical import canonicalise
+from onnx2snn.canonical.bodies import defined
 from onnx2snn.coverage import Coverage, coverage
 from onnx2snn.match import Matched, match
 from onnx2snn.ops.errors import ModelError
@@ -53,8 +54,8 @@ class Source:
         """Load, check and canonicalise a model."""
         know_operators()
         if isinstance(model, onnx.ModelProto):
-            return Source(model, _canonical(model), "")
-        original = load_model(Path(model))
+            return Source(defined(model), _canonical(model), "")
+        original = defined(load_model(Path(model)))
         return Source(original, _canonical(original), sha256(Path(model)))
 
 

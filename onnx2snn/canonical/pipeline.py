@@ -10,8 +10,8 @@ from onnx2snn.canonical.affine import ABSORB_AFFINE
 from onnx2snn.canonical.as_strided import AS_STRIDED
 from onnx2snn.canonical.attach import attach
 from onnx2snn.canonical.batch_norm import FOLD_BATCH_NORM
+from onnx2snn.canonical.bodies import add_functions
 from onnx2snn.canonical.contrib import STANDARD_CONTRIB
-from onnx2snn.canonical.domain import add_functions
 from onnx2snn.canonical.fold import FOLD_CONSTANTS
 from onnx2snn.canonical.graph import Pass
 from onnx2snn.canonical.group_norm import GROUP_NORM

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import onnx
 from onnx import helper, inliner
 
+from onnx2snn.canonical.bodies import adopt
 from onnx2snn.canonical.expand import expand
 from onnx2snn.canonical.upgrade import opset_of, upgrade
 from onnx2snn.ops.errors import ModelError
@@ -20,6 +21,7 @@ def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
     ensures:  every output of the graph is written by a node.
     """
     _name_default_domain(model)
+    adopt(model)
     if model.functions:
         model = _inlined(model)
     lower_constants(model)

@@ -9,7 +9,7 @@ import onnx
 import onnx_graphsurgeon as gs
 from onnx import shape_inference
 
-from onnx2snn.canonical.domain import add_functions
+from onnx2snn.canonical.bodies import add_functions
 from onnx2snn.canonical.graph import is_output
 
 _HEAVY = 1 << 10
