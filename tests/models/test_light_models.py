@@ -1,4 +1,4 @@
-"""The nine classifiers that onnx ships without their weights: nothing analog, the same in the limit.
+"""The nine classifiers that onnx ships without weights: nothing analog, the same in the limit.
 
 Their weights are constants, so that only the graph is judged.
 """
