@@ -12,6 +12,7 @@ from onnx import TensorProto
 
 from onnx2snn.export.double import REWRITES
 from onnx2snn.export.once import Once
+from onnx2snn.export.shapes import plan_shapes
 from onnx2snn.export.step import SPIKES, SiteInputs, StateNames, Step
 from onnx2snn.export.writer import Array, Names, Store, Writer
 from onnx2snn.ops.errors import ModelError, UsageError
@@ -70,7 +71,8 @@ def read_network(source: Source, time_steps: int | None, precision: str) -> Netw
     names.used.update(f"{site.site.name}{SPIKES}" for site in plan.sites)
     store = Store(names, np.dtype(precision))
     rewrites = REWRITES if precision == "float64" else {}
-    once = Once(plan, Writer(store, rewrites=rewrites), parameters)
+    shapes = plan_shapes(plan, parameters)
+    once = Once(plan, Writer(store, rewrites=rewrites), parameters, shapes)
     once.write()
     inputs: dict[str, SiteInputs] = {}
     courses: dict[str, Array] = {}

@@ -9,7 +9,7 @@ import numpy as np
 
 from onnx2snn.export.nodes import float_type, write_node
 from onnx2snn.export.targets import write_target
-from onnx2snn.export.writer import Writer
+from onnx2snn.export.writer import Shape, Writer
 from onnx2snn.runtime.graph import FLOATING
 from onnx2snn.runtime.plan import Plan, SiteStep, step_outputs
 from onnx2snn.runtime.state import Parameters
@@ -21,6 +21,7 @@ START = ".start"
 class Once:
     """The tensors at t = 0, where every site stands at v(0).
 
+    shapes:  of the plan's tensors, as far as known.
     values:  what a tensor of the plan is called in the exported graph.
     targets: what the value of a site's function is called, by the site's name.
     """
@@ -28,6 +29,7 @@ class Once:
     plan: Plan
     writer: Writer
     parameters: Mapping[str, Parameters]
+    shapes: Mapping[str, Shape]
     values: dict[str, str] = field(default_factory=dict)
     targets: dict[str, str] = field(default_factory=dict)
 
@@ -40,7 +42,7 @@ class Once:
     def bind(self, name: str, value: str) -> None:
         """Let `value` stand for a tensor of the plan."""
         self.values[name] = value
-        shape = self.plan.graph.shapes.get(name)
+        shape = self.shapes.get(name)
         if shape is not None:
             self.writer.shapes[value] = shape
 

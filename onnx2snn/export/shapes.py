@@ -1,0 +1,53 @@
+"""Shapes of all tensors of a plan, those inside spiking nodes included.
+
+ONNX's shape inference knows nothing of spiking nodes, so it runs on their standard form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from onnx2snn.export.once import Once
+from onnx2snn.export.writer import Names, Shape, Store, Writer
+from onnx2snn.ops.schema import BODY_OPSET
+from onnx2snn.runtime.loading.detach import detach
+from onnx2snn.runtime.plan import Plan
+from onnx2snn.runtime.state import Parameters
+
+
+def plan_shapes(plan: Plan, parameters: Mapping[str, Parameters]) -> dict[str, Shape]:
+    """Shapes by tensor name, as far as they follow from those of the inputs."""
+    names = Names({info.name for info in plan.graph.inputs})
+    once = Once(plan, Writer(Store(names, np.dtype(np.float32))), parameters, plan.graph.shapes)
+    once.write()
+    inputs = [
+        helper.make_tensor_value_info(info.name, info.element_type, info.shape)
+        for info in plan.graph.inputs
+    ]
+    opsets = {"": BODY_OPSET, **plan.graph.opsets}
+    model = helper.make_model(
+        helper.make_graph(once.writer.nodes, "once", inputs, []),
+        opset_imports=[helper.make_opsetid(*item) for item in opsets.items()],
+    )
+    model.graph.initializer.extend(
+        numpy_helper.from_array(array, name) for name, array in once.writer.store.arrays.items()
+    )
+    light, _ = detach(model)
+    inferred = onnx.shape_inference.infer_shapes(light, data_prop=True).graph
+    known = {value.name: _shape(value) for value in (*inferred.value_info, *inferred.input)}
+    found = {tensor: known.get(value) for tensor, value in once.values.items()}
+    return {**plan.graph.shapes, **{name: s for name, s in found.items() if s is not None}}
+
+
+def _shape(value: onnx.ValueInfoProto) -> Shape | None:
+    kind = value.type.tensor_type
+    if not kind.HasField("shape"):
+        return None
+    return tuple(
+        dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or None)
+        for dim in kind.shape.dim
+    )
