@@ -109,9 +109,8 @@ def of_steps(model: onnx.ModelProto, feed: Arrays, precision: str, steps: int):
     for t in range(steps):
         given = {**carried, "time_step": np.array(t)}
         row = dict(zip(names, session.run(names, {n: given[n] for n in wanted}), strict=True))
-        carried.update(
-            {n: row[n.removesuffix(".state") + ".next"] for n in wanted if ".state" in n}
-        )
+        states = [name for name in wanted if name.endswith(".state")]
+        carried.update({name: row[name.removesuffix(".state") + ".next"] for name in states})
         rows.append(row)
     stacked = {name: np.stack([row[name] for row in rows]) for name in names}
     spikes = {n.removesuffix(".spikes"): a for n, a in stacked.items() if n.endswith(".spikes")}

@@ -103,8 +103,8 @@ SLOW = pytest.mark.slow
 BUNDLED = [
     ("digits_resmlp", "binary"),
     ("digits_vgg", "ternary"),
-    pytest.param("digits_resnet", "binary", marks=SLOW),
-    pytest.param("digits_vgg", "binary", marks=SLOW),
+    ("digits_resnet", "binary"),
+    ("digits_vgg", "binary"),
     pytest.param("digits_regnet", "binary", marks=SLOW),
     pytest.param("digits_mlp_mixer", "binary", marks=SLOW),
     pytest.param("digits_convnext", "binary", marks=SLOW),
