@@ -184,7 +184,7 @@ def _spike_outputs(
     outputs = {site.site.name: site.site.output for site in network.plan.sites}
     infos = []
     for site in fired:
-        shape = network.once.shapes.get(outputs[site])
+        shape = network.once.known.shapes.get(outputs[site])
         if shape is None:
             raise ModelError(
                 f"site '{site}': its rank cannot be told from the file; export without --spikes"

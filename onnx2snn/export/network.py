@@ -12,11 +12,11 @@ from onnx import TensorProto
 
 from onnx2snn.export.double import REWRITES
 from onnx2snn.export.once import Once
-from onnx2snn.export.shapes import plan_shapes
+from onnx2snn.export.shapes import infer
 from onnx2snn.export.step import SPIKES, SiteInputs, StateNames, Step
 from onnx2snn.export.writer import Array, Names, Store, Writer
 from onnx2snn.ops.errors import ModelError, UsageError
-from onnx2snn.runtime.graph import FLOATING, read_graph
+from onnx2snn.runtime.graph import read_graph
 from onnx2snn.runtime.open import open_model
 from onnx2snn.runtime.parameters import read_parameters
 from onnx2snn.runtime.plan import Plan, compile_plan
@@ -47,9 +47,8 @@ class Network:
 
     def element_type(self, state: StateNames) -> int:
         """ONNX element type of a state."""
-        known = self.plan.graph.element_types.get(state.tensor)
-        if known is not None and known not in FLOATING:
-            return known
+        if self.once.known.is_discrete(state.tensor):
+            return self.once.known.types[state.tensor]
         return TensorProto.DOUBLE if self.store.dtype == np.float64 else TensorProto.FLOAT
 
     @property
@@ -71,8 +70,7 @@ def read_network(source: Source, time_steps: int | None, precision: str) -> Netw
     names.used.update(f"{site.site.name}{SPIKES}" for site in plan.sites)
     store = Store(names, np.dtype(precision))
     rewrites = REWRITES if precision == "float64" else {}
-    shapes = plan_shapes(plan, parameters)
-    once = Once(plan, Writer(store, rewrites=rewrites), parameters, shapes)
+    once = Once(plan, Writer(store, rewrites=rewrites), parameters, infer(plan, parameters))
     once.write()
     inputs: dict[str, SiteInputs] = {}
     courses: dict[str, Array] = {}

@@ -1,4 +1,4 @@
-"""Shapes of all tensors of a plan, those inside spiking nodes included.
+"""Shapes and types of all tensors of a plan, those inside spiking nodes included.
 
 ONNX's shape inference knows nothing of spiking nodes, so it runs on their standard form.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx2snn.export.once import Once
+from onnx2snn.export.once import Inferred, Once
 from onnx2snn.export.writer import Names, Shape, Store, Writer
 from onnx2snn.ops.schema import BODY_OPSET
 from onnx2snn.runtime.loading.detach import detach
@@ -19,10 +19,11 @@ from onnx2snn.runtime.plan import Plan
 from onnx2snn.runtime.state import Parameters
 
 
-def plan_shapes(plan: Plan, parameters: Mapping[str, Parameters]) -> dict[str, Shape]:
-    """Shapes by tensor name, as far as they follow from those of the inputs."""
-    names = Names({info.name for info in plan.graph.inputs})
-    once = Once(plan, Writer(Store(names, np.dtype(np.float32))), parameters, plan.graph.shapes)
+def infer(plan: Plan, parameters: Mapping[str, Parameters]) -> Inferred:
+    """Shapes and element types by tensor name, as far as they follow from the inputs'."""
+    names, told = Names({info.name for info in plan.graph.inputs}), plan.graph
+    known = Inferred(told.shapes, told.element_types)
+    once = Once(plan, Writer(Store(names, np.dtype(np.float32))), parameters, known)
     once.write()
     inputs = [
         helper.make_tensor_value_info(info.name, info.element_type, info.shape)
@@ -38,9 +39,14 @@ def plan_shapes(plan: Plan, parameters: Mapping[str, Parameters]) -> dict[str, S
     )
     light, _ = detach(model)
     inferred = onnx.shape_inference.infer_shapes(light, data_prop=True).graph
-    known = {value.name: _shape(value) for value in (*inferred.value_info, *inferred.input)}
-    found = {tensor: known.get(value) for tensor, value in once.values.items()}
-    return {**plan.graph.shapes, **{name: s for name, s in found.items() if s is not None}}
+    values = {value.name: value for value in (*inferred.value_info, *inferred.input)}
+    found = {tensor: values[name] for tensor, name in once.values.items() if name in values}
+    shapes = {tensor: _shape(value) for tensor, value in found.items()}
+    types = {tensor: value.type.tensor_type.elem_type for tensor, value in found.items()}
+    return Inferred(
+        {**told.shapes, **{tensor: s for tensor, s in shapes.items() if s is not None}},
+        {**types, **told.element_types},
+    )
 
 
 def _shape(value: onnx.ValueInfoProto) -> Shape | None:

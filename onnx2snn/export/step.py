@@ -114,8 +114,8 @@ class Step:
 
     def _shape(self, value: str, name: str) -> None:
         """Note that `value` has the shape of the tensor `name`."""
-        if name in self.once.shapes:
-            self.writer.shapes[value] = self.once.shapes[name]
+        if name in self.once.known.shapes:
+            self.writer.shapes[value] = self.once.known.shapes[name]
 
     def _linear(self, step: LinearStep) -> None:
         """dy = A(dx) - A(0): the node without its constant summands."""
@@ -150,7 +150,7 @@ class Step:
             return False
         if node.op_type == "Sub" and signal:
             return False
-        shapes = self.once.shapes
+        shapes = self.once.known.shapes
         full, result = shapes.get(node.inputs[signal]), shapes.get(node.outputs[0])
         if full is None or full != result:
             return False
@@ -188,7 +188,7 @@ class Step:
                 continue
             state = self._state(name)
             self._bind(name, self._after(state, "Identity", result))
-            if not self.plan.graph.is_discrete(name):
+            if not self.once.known.is_discrete(name):
                 hint = name + CHANGE
                 self.changes[name] = self.writer.call("Sub", result, state.before, hint=hint)
                 self._shape(self.changes[name], name)

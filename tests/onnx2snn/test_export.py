@@ -260,3 +260,37 @@ def test_a_linear_node_without_float64_form_is_named() -> None:
     assert compared(of_loop(spiking, feed, "float32"), of_runtime(spiking, feed, "float32"))[0] == 0
     with pytest.raises(ModelError, match=r"node 'conv' \(Conv\): auto_pad .*--precision float32"):
         onnx2snn.export(spiking, precision="float64")
+
+
+def test_integer_inputs_static_outputs_and_booleans_on_the_way() -> None:
+    """Token ids, an output that no spike reaches, and a comparison of two signals."""
+    table, names = samples(9, 8), helper.make_tensor_value_info
+    nodes = [
+        NODE("Gather", ["table", "ids"], ["e"], "embed"),
+        NODE("Tanh", ["e"], ["t"], "tanh"),
+        NODE("Relu", ["e"], ["r"], "relu"),
+        NODE("Greater", ["t", "r"], ["above"], "above"),
+        NODE("Where", ["above", "t", "r"], ["chosen"], "choose"),
+        NODE("MatMul", ["chosen", "w2"], ["y"], "head"),
+        NODE("Identity", ["e"], ["embedding"], "copy"),
+        NODE("ArgMax", ["y"], ["label"], "label", axis=-1, keepdims=0),
+    ]
+    proto = model(
+        nodes,
+        [names("ids", 7, ["N", "L"])],
+        [
+            names("y", 1, ["N", "L", 3]),
+            names("embedding", 1, ["N", "L", 8]),
+            names("label", 7, ["N", "L"]),
+        ],
+        table=table,
+    )
+    ids = np.random.default_rng(0).integers(0, 9, (16, 5))
+    spiking = onnx2snn.convert(proto, {"ids": ids}, time_steps=6, tuning=0)
+    feed = {"ids": ids[:3]}
+    runtime = of_runtime(spiking, feed, "float64")
+    assert compared(of_loop(spiking, feed, "float64"), runtime) == (0, 0)
+    outputs, spikes = of_steps(spiking, feed, "float64", 6)
+    assert mismatches(spikes, runtime[1])[0] == 0
+    for name, array in runtime[0].items():
+        np.testing.assert_array_equal(outputs[name][-1], array)

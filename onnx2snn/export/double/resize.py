@@ -39,7 +39,7 @@ def _constant(writer: Writer, name: str) -> torch.Tensor | None:
     array = writer.array(name)
     if array is None:
         raise ModelError("sizes that are computed cannot be exported; use --precision float32")
-    return torch.from_numpy(array)
+    return torch.from_numpy(array.copy())
 
 
 def _times(writer: Writer, x: str, matrix: Any, position: int, rank: int) -> str:
