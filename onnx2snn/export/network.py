@@ -17,7 +17,6 @@ from onnx2snn.export.step import SPIKES, SiteInputs, StateNames, Step
 from onnx2snn.export.writer import Array, Names, Store, Writer
 from onnx2snn.ops.errors import ModelError, UsageError
 from onnx2snn.runtime.graph import read_graph
-from onnx2snn.runtime.open import open_model
 from onnx2snn.runtime.parameters import read_parameters
 from onnx2snn.runtime.plan import Plan, compile_plan
 from onnx2snn.runtime.session import PRECISIONS
@@ -58,10 +57,10 @@ class Network:
 
 
 def read_network(source: Source, time_steps: int | None, precision: str) -> Network:
-    """Both parts of a spiking model, for `time_steps` steps or all that it holds."""
+    """Both parts of a checked spiking model, for `time_steps` steps or all that it holds."""
     if precision not in PRECISIONS:
         raise UsageError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
-    plan = compile_plan(read_graph(open_model(source)))
+    plan = compile_plan(read_graph(source))
     if not plan.sites:
         raise ModelError("the model holds no spiking neurons; run `onnx2snn convert` on it first")
     parameters = read_parameters(plan, torch.device("cpu"), PRECISIONS[precision])

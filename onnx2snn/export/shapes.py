@@ -14,9 +14,10 @@ from onnx import helper, numpy_helper
 from onnx2snn.export.once import Inferred, Once
 from onnx2snn.export.writer import Names, Shape, Store, Writer
 from onnx2snn.ops.schema import BODY_OPSET
-from onnx2snn.runtime.loading.detach import detach
 from onnx2snn.runtime.plan import Plan
 from onnx2snn.runtime.state import Parameters
+
+_HEAVY = 1 << 12
 
 
 def infer(plan: Plan, parameters: Mapping[str, Parameters]) -> Inferred:
@@ -34,11 +35,13 @@ def infer(plan: Plan, parameters: Mapping[str, Parameters]) -> Inferred:
         helper.make_graph(once.writer.nodes, "once", inputs, []),
         opset_imports=[helper.make_opsetid(*item) for item in opsets.items()],
     )
-    model.graph.initializer.extend(
-        numpy_helper.from_array(array, name) for name, array in once.writer.store.arrays.items()
-    )
-    light, _ = detach(model)
-    inferred = onnx.shape_inference.infer_shapes(light, data_prop=True).graph
+    for name, array in once.writer.store.arrays.items():
+        if array.size > _HEAVY:
+            kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+            model.graph.input.append(helper.make_tensor_value_info(name, kind, array.shape))
+        else:
+            model.graph.initializer.append(numpy_helper.from_array(array, name))
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     values = {value.name: value for value in (*inferred.value_info, *inferred.input)}
     found = {tensor: values[name] for tensor, name in once.values.items() if name in values}
     shapes = {tensor: _shape(value) for tensor, value in found.items()}

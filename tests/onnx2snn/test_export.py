@@ -14,6 +14,7 @@ import pytest
 import torch
 from export_rows import finished, writer
 from onnx import helper
+from onnx.reference import ReferenceEvaluator
 from small_models import FC1, FC2, MODELS, NODE, RELU, model, of_type, samples
 from spikes import answers, mismatches, of_loop, of_runtime, of_steps
 
@@ -294,3 +295,14 @@ def test_integer_inputs_static_outputs_and_booleans_on_the_way() -> None:
     assert mismatches(spikes, runtime[1])[0] == 0
     for name, array in runtime[0].items():
         np.testing.assert_array_equal(outputs[name][-1], array)
+
+
+@pytest.mark.parametrize("name", session_models.MODELS)
+def test_another_engine_gives_the_same_spikes(name: str) -> None:
+    """onnx.reference on the float64 loop: nothing hangs on onnxruntime."""
+    spiking, feed = session_models.spiking(name), session_models.feed(name, 2)
+    loop = onnx2snn.export(spiking, precision="float64", spikes=True)
+    found = ReferenceEvaluator(loop).run(None, feed)
+    expected = answers(loop, feed)
+    for output, array in zip(loop.graph.output, found, strict=True):
+        np.testing.assert_allclose(array, expected[output.name], 1e-13, 1e-13)
