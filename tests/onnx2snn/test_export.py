@@ -121,7 +121,7 @@ def test_bundled_networks(name: str, spikes: str) -> None:
     share, error = compared(of_loop(spiking, feed, "float64"), of_runtime(spiking, feed, "float64"))
     assert share == 0 and error < 1e-12
     share, error = compared(of_loop(spiking, feed, "float32"), of_runtime(spiking, feed, "float32"))
-    assert share < 0.03 and error < 1
+    assert share < 0.1 and error < 1
 
 
 FUNCTIONS = {
