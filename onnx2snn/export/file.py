@@ -68,6 +68,11 @@ def _domains(nodes: Iterable[NodeProto]) -> set[str]:
     return found
 
 
+def known_size(size: int | str | None) -> int | str | None:
+    """A size as it is shown to users, without the names that shape inference makes up."""
+    return None if isinstance(size, str) and size.startswith("unk__") else size
+
+
 def shaped(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model, with inferred types and shapes where its outputs lack them."""
     lacking = [v for v in model.graph.output if not v.type.tensor_type.HasField("shape")]
@@ -81,10 +86,10 @@ def shaped(model: onnx.ModelProto) -> onnx.ModelProto:
         if kind is None or not kind.tensor_type.HasField("shape"):
             raise ModelError(
                 f"tensor '{value.name}': its rank cannot be told from the file; "
-                "export with --to onnx-loop, without --spikes"
+                "export with --to onnx-loop"
             )
         value.type.CopyFrom(kind)
         for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_param.startswith("unk__"):
+            if known_size(dim.dim_param) is None:
                 dim.Clear()
     return model

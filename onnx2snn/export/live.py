@@ -24,9 +24,7 @@ def live_states(
 ) -> list[StateNames]:
     """The states that are read on the way to `wanted`, at this step or a later one."""
     before = {state.before: state for state in states.values()}
-    after = {state.after: state for state in states.values()}
-    roots = set(wanted)
-    found = {state.before for name, state in after.items() if name in roots}
+    roots, found = set(wanted), set[str]()
     while True:
         roots.update(before[name].after for name in found)
         read = {name for node in live_nodes(nodes, roots) for name in node.input}

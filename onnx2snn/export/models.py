@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 import onnx
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
-from onnx2snn.export.file import write_model
+from onnx2snn.export.file import known_size, write_model
 from onnx2snn.export.live import descendants, free_names, live_nodes, live_states
 from onnx2snn.export.network import Network
 from onnx2snn.export.nodes import float_type
 from onnx2snn.export.step import StateNames
 from onnx2snn.export.writer import Writer
+from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.graph import FLOATING, TensorInfo
 
 Model = onnx.ModelProto
@@ -24,6 +25,8 @@ def loop_model(network: Network, spikes: bool) -> Model:
     """The network's inputs and outputs, with a Scan over all time steps between them."""
     fired = network.step.spikes if spikes else {}
     states, body = _step(network, fired)
+    carried = {info.name for info in network.plan.graph.outputs} & network.plan.varying
+    states += [s for name, s in network.step.states.items() if name in carried and s not in states]
     scan = _scan(network, states, body, fired)
     ends = {state.tensor: name for state, name in zip(states, scan.output, strict=False)}
     decoded = _decoded(network, ends)
@@ -59,7 +62,7 @@ def step_model(network: Network, spikes: bool) -> Model:
     states, body = _step(network, fired)
     time = network.store.names.fresh("time_step")
     rows = _rows(network, body, time)
-    ends = {state.tensor: state.after for state in states}
+    ends = {name: state.after for name, state in network.step.states.items()}
     decoded = [*_decoded(network, ends), *_renamed_spikes(network, fired)]
     held, own = _held(network, body)
     known = {info.name: info for info in init_model(network, spikes).graph.output}
@@ -178,14 +181,15 @@ def _spike_outputs(
     network: Network, fired: Iterable[str], leading: list[int]
 ) -> list[ValueInfoProto]:
     """Spikes have the shape of the estimates, behind the axes `leading`."""
-    if not fired:
-        return []
-    before = {state.site: state.before for state in network.step.states.values()}
-    starts = {info.name: info for info in init_model(network, True).graph.output}
+    outputs = {site.site.name: site.site.output for site in network.plan.sites}
     infos = []
     for site in fired:
-        dims = starts[before[site]].type.tensor_type.shape.dim
-        shape = [*leading, *(d.dim_value or d.dim_param or None for d in dims)]
+        shape = network.once.known.shapes.get(outputs[site])
+        if shape is None:
+            raise ModelError(
+                f"site '{site}': its rank cannot be told from the file; export without --spikes"
+            )
+        shape = (*leading, *(known_size(size) for size in shape))
         infos.append(helper.make_tensor_value_info(network.spikes[site], TensorProto.INT8, shape))
     return infos
 

@@ -12,11 +12,11 @@ from onnx import TensorProto
 
 from onnx2snn.export.double import REWRITES
 from onnx2snn.export.once import Once
+from onnx2snn.export.shapes import infer
 from onnx2snn.export.step import SPIKES, SiteInputs, StateNames, Step
 from onnx2snn.export.writer import Array, Names, Store, Writer
 from onnx2snn.ops.errors import ModelError, UsageError
-from onnx2snn.runtime.graph import FLOATING, read_graph
-from onnx2snn.runtime.open import open_model
+from onnx2snn.runtime.graph import read_graph
 from onnx2snn.runtime.parameters import read_parameters
 from onnx2snn.runtime.plan import Plan, compile_plan
 from onnx2snn.runtime.session import PRECISIONS
@@ -46,9 +46,8 @@ class Network:
 
     def element_type(self, state: StateNames) -> int:
         """ONNX element type of a state."""
-        known = self.plan.graph.element_types.get(state.tensor)
-        if known is not None and known not in FLOATING:
-            return known
+        if self.once.known.is_discrete(state.tensor):
+            return self.once.known.types[state.tensor]
         return TensorProto.DOUBLE if self.store.dtype == np.float64 else TensorProto.FLOAT
 
     @property
@@ -58,10 +57,10 @@ class Network:
 
 
 def read_network(source: Source, time_steps: int | None, precision: str) -> Network:
-    """Both parts of a spiking model, for `time_steps` steps or all that it holds."""
+    """Both parts of a checked spiking model, for `time_steps` steps or all that it holds."""
     if precision not in PRECISIONS:
         raise UsageError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
-    plan = compile_plan(read_graph(open_model(source)))
+    plan = compile_plan(read_graph(source))
     if not plan.sites:
         raise ModelError("the model holds no spiking neurons; run `onnx2snn convert` on it first")
     parameters = read_parameters(plan, torch.device("cpu"), PRECISIONS[precision])
@@ -70,7 +69,7 @@ def read_network(source: Source, time_steps: int | None, precision: str) -> Netw
     names.used.update(f"{site.site.name}{SPIKES}" for site in plan.sites)
     store = Store(names, np.dtype(precision))
     rewrites = REWRITES if precision == "float64" else {}
-    once = Once(plan, Writer(store, rewrites=rewrites), parameters)
+    once = Once(plan, Writer(store, rewrites=rewrites), parameters, infer(plan, parameters))
     once.write()
     inputs: dict[str, SiteInputs] = {}
     courses: dict[str, Array] = {}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
+from onnx import TensorProto
 
 from onnx2snn.export.nodes import float_type, write_node
 from onnx2snn.export.targets import write_target
-from onnx2snn.export.writer import Writer
+from onnx2snn.export.writer import Shape, Writer
 from onnx2snn.runtime.graph import FLOATING
 from onnx2snn.runtime.plan import Plan, SiteStep, step_outputs
 from onnx2snn.runtime.state import Parameters
@@ -17,10 +19,22 @@ from onnx2snn.runtime.state import Parameters
 START = ".start"
 
 
+class Inferred(NamedTuple):
+    """Shapes and ONNX element types by tensor name, as far as known."""
+
+    shapes: Mapping[str, Shape]
+    types: Mapping[str, int]
+
+    def is_discrete(self, tensor: str) -> bool:
+        """Whether the tensor is known to hold integers or booleans."""
+        return self.types.get(tensor, TensorProto.FLOAT) not in FLOATING
+
+
 @dataclass
 class Once:
     """The tensors at t = 0, where every site stands at v(0).
 
+    known:   of the plan's tensors.
     values:  what a tensor of the plan is called in the exported graph.
     targets: what the value of a site's function is called, by the site's name.
     """
@@ -28,6 +42,7 @@ class Once:
     plan: Plan
     writer: Writer
     parameters: Mapping[str, Parameters]
+    known: Inferred
     values: dict[str, str] = field(default_factory=dict)
     targets: dict[str, str] = field(default_factory=dict)
 
@@ -40,7 +55,7 @@ class Once:
     def bind(self, name: str, value: str) -> None:
         """Let `value` stand for a tensor of the plan."""
         self.values[name] = value
-        shape = self.plan.graph.shapes.get(name)
+        shape = self.known.shapes.get(name)
         if shape is not None:
             self.writer.shapes[value] = shape
 

@@ -95,8 +95,7 @@ class Step:
         before, after = names.fresh(name + STATE), names.fresh(name + NEXT)
         state = StateNames(name, before, after, self.once.value(name), site)
         self.states[name] = state
-        if name in self.plan.graph.shapes:
-            self.writer.shapes[before] = self.plan.graph.shapes[name]
+        self._shape(before, name)
         return state
 
     def _integrate(self, name: str) -> None:
@@ -111,8 +110,12 @@ class Step:
 
     def _bind(self, name: str, value: str) -> None:
         self.values[name] = value
-        if name in self.plan.graph.shapes:
-            self.writer.shapes[value] = self.plan.graph.shapes[name]
+        self._shape(value, name)
+
+    def _shape(self, value: str, name: str) -> None:
+        """Note that `value` has the shape of the tensor `name`."""
+        if name in self.once.known.shapes:
+            self.writer.shapes[value] = self.once.known.shapes[name]
 
     def _linear(self, step: LinearStep) -> None:
         """dy = A(dx) - A(0): the node without its constant summands."""
@@ -138,8 +141,7 @@ class Step:
         ):
             if name:
                 self.changes[name] = result
-                if name in self.plan.graph.shapes:
-                    self.writer.shapes[result] = self.plan.graph.shapes[name]
+                self._shape(result, name)
 
     def _is_transparent(self, step: LinearStep) -> bool:
         """Whether a constant is added to one signal that has the result's shape already."""
@@ -148,7 +150,7 @@ class Step:
             return False
         if node.op_type == "Sub" and signal:
             return False
-        shapes = self.plan.graph.shapes
+        shapes = self.once.known.shapes
         full, result = shapes.get(node.inputs[signal]), shapes.get(node.outputs[0])
         if full is None or full != result:
             return False
@@ -169,6 +171,7 @@ class Step:
         fire = ALPHABETS[step.alphabet]
         firing = fire(self.writer, state.before, target, own.step_size, site.name)
         self.changes[site.output] = firing.increment
+        self._shape(firing.increment, site.output)
         self._bind(site.output, self._after(state, "Add", state.before, firing.increment))
         self.spikes[site.name] = firing.spikes
         if own.active:
@@ -185,6 +188,7 @@ class Step:
                 continue
             state = self._state(name)
             self._bind(name, self._after(state, "Identity", result))
-            if not self.plan.graph.is_discrete(name):
+            if not self.once.known.is_discrete(name):
                 hint = name + CHANGE
                 self.changes[name] = self.writer.call("Sub", result, state.before, hint=hint)
+                self._shape(self.changes[name], name)

@@ -56,11 +56,15 @@ def write_nodes(
         elif node.op_type == "CastLike" and _is_scalar(writer, known[node.input[0]]):
             known[node.output[0]] = known[node.input[0]]
         else:
-            hints = [f"{hint}/{name}" if name else "" for name in node.output]
+            hints = [_hint(hint, name) for name in node.output]
             inputs = [known[name] for name in node.input]
             results = writer.emit(node.op_type, inputs, own, hints, node.domain)
             known.update(zip(node.output, results, strict=True))
     return known["Y"]
+
+
+def _hint(prefix: str, name: str) -> str:
+    return "" if not name else f"{prefix}.f" if name == "Y" else f"{prefix}/{name}"
 
 
 def _resolved(node: NodeProto, attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class Row:
 CONVERT = "convert m.onnx --calibration d.npz -o out.onnx"
 RUN = "run s.onnx --input d.npz --output out.npz"
 EVALUATE = "evaluate s.onnx --data d.npz --json out.json"
+EXPORT = "export s.onnx --to onnx-loop -o out.onnx"
 INSPECT = "inspect m.onnx --json out.json"
 OUTSIDE = ("m.onnx", "tensor 'w1'", "outside the model's folder", "beside the model")
 AGAIN = ("act", "convert the model again")
@@ -233,6 +234,19 @@ ROWS = (
     of_usage(
         "T beyond the file", f"{RUN} --time-steps 5", "5 time steps", "holds", "4", "--time-steps 5"
     ),
+    of_usage("T beyond the file, exported", f"{EXPORT} --time-steps 5", "holds", "--time-steps 5"),
+    of_usage("export form", "export s.onnx --to nir -o out.nir", "--to", "nir", "onnx-loop"),
+    of_usage("export, no output", "export s.onnx --to onnx-loop", "-o"),
+    of_usage(
+        "export, output is the model",
+        "export s.onnx --to onnx-loop -o s.onnx --force",
+        "s.onnx",
+        "model itself",
+        "-o",
+    ),
+    of_usage("output exists, export", EXPORT, "out.onnx exists", files={"out.onnx": b"mine"}),
+    of_file("plain, exported", model, "no spiking neurons", "onnx2snn convert", command=EXPORT),
+    of_file("no ONNX, exported", b"hello", "s.onnx", "not an ONNX file", command=EXPORT),
     of_usage("--at beyond the file", f"{EVALUATE} --at 4,8", "8 time steps", "--time-steps 8"),
     of_usage("--at garbage", f"{RUN} --at 2,x", "'2,x'", "8,16,32"),
     of_usage("--at zero", f"{EVALUATE} --at 0,2", "'0,2'", "8,16,32"),

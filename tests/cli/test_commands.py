@@ -288,7 +288,7 @@ def test_inspect_counts_the_same_before_and_after(folder, call, content):
     assert reports["m"] == reports["out"]
 
 
-@pytest.mark.parametrize("command", ["", "convert", "run", "evaluate", "inspect"])
+@pytest.mark.parametrize("command", ["", "convert", "run", "evaluate", "inspect", "export"])
 def test_help(call, command):
     for option in ("--help", "-h"):
         out, err = call(f"{command} {option}")

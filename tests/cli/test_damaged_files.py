@@ -38,10 +38,15 @@ def open_and_run(path):
     inspect_model(path)
 
 
+def open_and_export(path):
+    for form in ("onnx-loop", "onnx-step"):
+        onnx2snn.export(path, form, precision="float64")
+
+
 @pytest.mark.parametrize(
     ("content", "use"),
-    [(model, convert_and_run), (spiking, open_and_run)],
-    ids=["plain", "spiking"],
+    [(model, convert_and_run), (spiking, open_and_run), (spiking, open_and_export)],
+    ids=["plain", "spiking", "exported"],
 )
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.filterwarnings("ignore")

@@ -92,3 +92,26 @@ def mismatches(found: Arrays, expected: Arrays) -> tuple[int, int]:
         assert found[site].shape == spikes.shape and found[site].dtype == np.int8
     differing = sum(int((found[site] != spikes).sum()) for site, spikes in expected.items())
     return differing, sum(spikes.size for spikes in expected.values())
+
+
+def of_steps(model: onnx.ModelProto, feed: Arrays, precision: str, steps: int):
+    """Outputs by name after every step, and spikes [T, ...] by site, of the step model."""
+    options = {"precision": precision, "spikes": True}
+    init, step = (onnx2snn.export(model, kind, **options) for kind in ("onnx-init", "onnx-step"))
+    session = onnxruntime.InferenceSession(
+        step.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    names = [output.name for output in session.get_outputs()]
+    wanted = [info.name for info in session.get_inputs()]
+    onnx.checker.check_model(step, full_check=True)
+    carried = {**feed, **answers(init, feed)}
+    rows = []
+    for t in range(steps):
+        given = {**carried, "time_step": np.array(t)}
+        row = dict(zip(names, session.run(names, {n: given[n] for n in wanted}), strict=True))
+        states = [name for name in wanted if name.endswith(".state")]
+        carried.update({name: row[name.removesuffix(".state") + ".next"] for name in states})
+        rows.append(row)
+    stacked = {name: np.stack([row[name] for row in rows]) for name in names}
+    spikes = {n.removesuffix(".spikes"): a for n, a in stacked.items() if n.endswith(".spikes")}
+    return {n: a for n, a in stacked.items() if not n.endswith((".spikes", ".next"))}, spikes

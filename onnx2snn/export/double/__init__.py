@@ -8,6 +8,7 @@ from types import MappingProxyType
 from onnx2snn.export.double.convolution import write_conv, write_conv_transpose
 from onnx2snn.export.double.erf import write_erf
 from onnx2snn.export.double.functions import FUNCTIONS
+from onnx2snn.export.double.normalization import write_batch_normalization
 from onnx2snn.export.double.pooling import write_average_pool, write_global_average_pool, write_mean
 from onnx2snn.export.double.resize import write_resize
 from onnx2snn.export.double.standard import WITHOUT_KERNEL, standard_body
@@ -18,6 +19,7 @@ __all__ = ["REWRITES", "WITHOUT_KERNEL"]
 _OWN: Mapping[str, Rewrite] = {
     **FUNCTIONS,
     "AveragePool": write_average_pool,
+    "BatchNormalization": write_batch_normalization,
     "Conv": write_conv,
     "ConvTranspose": write_conv_transpose,
     "Erf": write_erf,
@@ -27,5 +29,5 @@ _OWN: Mapping[str, Rewrite] = {
 }
 
 REWRITES: Mapping[str, Rewrite] = MappingProxyType(
-    {name: _OWN.get(name) or standard_body(name) for name in sorted(WITHOUT_KERNEL)}
+    {**{name: standard_body(name) for name in sorted(WITHOUT_KERNEL)}, **_OWN}
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx2snn.export.double.sliding import Sliding, pad, sliding, spatial_sizes
+from onnx2snn.export.double.sliding import Sliding, known_rank, pad, sliding, spatial_sizes
 from onnx2snn.export.writer import Writer
 from onnx2snn.runtime.linear.arguments import needed_attribute
 
@@ -74,10 +74,8 @@ def write_global_average_pool(
     writer: Writer, inputs: Sequence[str], attributes: Mapping[str, Any]
 ) -> str:
     """GlobalAveragePool: the mean over all axes but the first two, kept with size 1."""
-    call, const = writer.call, writer.constant
-    rank = call("Size", call("Shape", inputs[0]))
-    axes = call("Range", const(2), rank, const(1), hint="axes")
-    return call("ReduceMean", inputs[0], axes, hint="GlobalAveragePool")
+    axes = writer.constant(list(range(2, known_rank(writer, inputs[0]))))
+    return writer.call("ReduceMean", inputs[0], axes, hint="GlobalAveragePool")
 
 
 def write_mean(writer: Writer, inputs: Sequence[str], attributes: Mapping[str, Any]) -> str:

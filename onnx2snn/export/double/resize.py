@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from onnx2snn.export.double.sliding import known_rank
 from onnx2snn.export.writer import Writer
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.linear.resize import axis_table, is_lookup, resized_axes
@@ -15,10 +16,8 @@ from onnx2snn.runtime.linear.resize import axis_table, is_lookup, resized_axes
 def write_resize(writer: Writer, inputs: Sequence[str], attributes: Mapping[str, Any]) -> str:
     """Resize: y = (M1 x M2 x ...) x; the sizes of all resized axes must be known."""
     x = inputs[0]
-    shape = writer.shapes.get(x)
     operands = [None, *(_constant(writer, name) for name in inputs[1:])]
-    if shape is None:
-        raise ModelError("its input's rank is unknown; export with --precision float32")
+    rank, shape = known_rank(writer, x), writer.shapes[x]
     sizes = [size if isinstance(size, int) else 1 for size in shape]
     data = torch.empty(sizes, dtype=torch.float64, device="meta")
     for position, axis in resized_axes(data, operands, attributes):
@@ -30,7 +29,7 @@ def write_resize(writer: Writer, inputs: Sequence[str], attributes: Mapping[str,
         if is_lookup(axis):
             x = writer.call("Gather", x, writer.constant(table.numpy()), axis=position)
         else:
-            x = _times(writer, x, table.t().contiguous().numpy(), position, len(sizes))
+            x = _times(writer, x, table.t().contiguous().numpy(), position, rank)
     return x if x != inputs[0] else writer.call("Identity", x)
 
 
@@ -40,7 +39,7 @@ def _constant(writer: Writer, name: str) -> torch.Tensor | None:
     array = writer.array(name)
     if array is None:
         raise ModelError("sizes that are computed cannot be exported; use --precision float32")
-    return torch.from_numpy(array)
+    return torch.from_numpy(array.copy())
 
 
 def _times(writer: Writer, x: str, matrix: Any, position: int, rank: int) -> str:

@@ -48,6 +48,14 @@ class Sliding:
         return writer.call("Slice", padded, *operands, hint="members")
 
 
+def known_rank(writer: Writer, x: str) -> int:
+    """The rank of a tensor; ModelError where it is open."""
+    shape = writer.shapes.get(x)
+    if shape is None:
+        raise ModelError("its input's rank is unknown; export with --precision float32")
+    return len(shape)
+
+
 def spatial_sizes(shape: Shape | None, why: str) -> list[int]:
     """The spatial sizes of a shape; ModelError, with the reason, where they are open."""
     sizes = [size for size in (shape or ())[2:] if isinstance(size, int)]

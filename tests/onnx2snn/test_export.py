@@ -1,0 +1,308 @@
+"""Exported models in stock onnxruntime against the runtime: every spike of every step."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from export_rows import finished, writer
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+from small_models import FC1, FC2, MODELS, NODE, RELU, model, of_type, samples
+from spikes import answers, mismatches, of_loop, of_runtime, of_steps
+
+import onnx2snn
+from onnx2snn.export import network
+from onnx2snn.ops.errors import ModelError, UsageError
+
+sys.path.append(str(Path(__file__).parents[1] / "runtime"))
+import session_models
+
+KINDS = [
+    *((name, "binary", "decomposed", "synchronous") for name in session_models.MODELS),
+    *((name, "ternary", "decomposed", "synchronous") for name in session_models.MODELS),
+    ("residual_mlp", "binary", "fused", "synchronous"),
+    ("residual_mlp", "binary", "decomposed", "0.5"),
+    ("conv_net", "ternary", "decomposed", "sequential"),
+]
+
+
+def compared(found: Any, expected: Any) -> tuple[float, float]:
+    """Share of spikes that differ, and the largest difference of the outputs."""
+    (outputs, spikes), (reference, true_spikes) = found, expected
+    assert outputs.keys() == reference.keys()
+    differing, total = mismatches(spikes, true_spikes)
+    assert total > 0
+    return differing / total, max(
+        float(np.abs(outputs[n].astype(np.float64) - a).max()) for n, a in reference.items()
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(kind))
+def test_float64_spikes_are_the_runtimes(kind: tuple[str, ...]) -> None:
+    spiking, feed = session_models.spiking(*kind), session_models.feed(kind[0], 3)
+    loop, runtime = (run(spiking, feed, "float64") for run in (of_loop, of_runtime))
+    share, error = compared(loop, runtime)
+    assert share == 0 and error < 1e-12
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(kind))
+def test_float32_spikes_are_the_runtimes_up_to_ties(kind: tuple[str, ...]) -> None:
+    spiking, feed = session_models.spiking(*kind), session_models.feed(kind[0], 3)
+    loop, runtime = (run(spiking, feed, "float32") for run in (of_loop, of_runtime))
+    share, error = compared(loop, runtime)
+    assert share < 1e-3 and error < 1e-2
+    assert [a.dtype for a in loop[0].values()] == [a.dtype for a in runtime[0].values()]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(kind))
+def test_step_by_step(kind: tuple[str, ...]) -> None:
+    """Start and step models, the caller carrying the states, at every step."""
+    spiking, feed = session_models.spiking(*kind), session_models.feed(kind[0], 2)
+    session = onnx2snn.SpikingSession(spiking, device="cpu", precision="float64")
+    outputs, spikes = of_steps(spiking, feed, "float64", session.time_steps)
+    expected = session.run(None, feed, at=range(1, session.time_steps + 1))
+    for info, array in zip(session.get_outputs(), expected, strict=True):
+        np.testing.assert_allclose(outputs[info.name], array, 1e-12, 1e-12)
+    assert mismatches(spikes, of_runtime(spiking, feed, "float64")[1])[0] == 0
+
+
+def test_fewer_time_steps() -> None:
+    spiking, feed = session_models.spiking("products"), session_models.feed("products", 2)
+    found = of_loop(spiking, feed, "float64", 4)
+    assert compared(found, of_runtime(spiking, feed, "float64", 4))[0] == 0
+    assert all(a.shape[0] == 4 for a in found[1].values())
+
+
+def test_any_batch_and_any_spatial_size() -> None:
+    spiking = session_models.spiking("convolutional")
+    rng = np.random.default_rng(1)
+    for shape in ((1, 2, 5, 4), (4, 2, 9, 6)):
+        feed = {"x": rng.standard_normal(shape).astype(np.float32)}
+        found = of_loop(spiking, feed, "float64")
+        assert compared(found, of_runtime(spiking, feed, "float64"))[0] == 0
+
+
+def bundled(name: str, spikes: str, samples: int) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    kind = "text" if name == "text_encoder" else "digits"
+    arrays = [dict(np.load(MODELS / f"{kind}_{part}.npz")) for part in ("calibration", "test")]
+    data, test = ({k: a for k, a in part.items() if k != "labels"} for part in arrays)
+    some = {k: a[:samples] for k, a in data.items()}
+    settings = {"time_steps": 16, "tuning": 0, "spikes": spikes}
+    spiking = onnx2snn.convert(MODELS / f"{name}.onnx", some, **settings)
+    return spiking, {k: a[:2] for k, a in test.items()}
+
+
+SLOW = pytest.mark.slow
+BUNDLED = [
+    ("digits_resmlp", "binary"),
+    ("digits_vgg", "ternary"),
+    ("digits_resnet", "binary"),
+    ("digits_vgg", "binary"),
+    pytest.param("digits_regnet", "binary", marks=SLOW),
+    pytest.param("digits_mlp_mixer", "binary", marks=SLOW),
+    pytest.param("digits_convnext", "binary", marks=SLOW),
+    pytest.param("digits_convnext", "ternary", marks=SLOW),
+    pytest.param("text_encoder", "binary", marks=SLOW),
+    pytest.param("text_encoder", "ternary", marks=SLOW),
+]
+
+
+@pytest.mark.parametrize(("name", "spikes"), BUNDLED)
+def test_bundled_networks(name: str, spikes: str) -> None:
+    spiking, feed = bundled(name, spikes, 8)
+    share, error = compared(of_loop(spiking, feed, "float64"), of_runtime(spiking, feed, "float64"))
+    assert share == 0 and error < 1e-12
+    share, error = compared(of_loop(spiking, feed, "float32"), of_runtime(spiking, feed, "float32"))
+    assert share < 0.1 and error < 1
+
+
+FUNCTIONS = {
+    "Erf": (torch.erf, -8, 8),
+    "Gelu": (torch.nn.functional.gelu, -9, 9),
+    "Atan": (torch.atan, -50, 50),
+    "Tan": (torch.tan, -1.5, 1.5),
+    "Sinh": (torch.sinh, -3, 3),
+    "Cosh": (torch.cosh, -3, 3),
+    "Asin": (torch.asin, -1, 1),
+    "Acos": (torch.acos, -1, 1),
+    "Asinh": (torch.asinh, -30, 30),
+    "Acosh": (torch.acosh, 1, 30),
+    "Atanh": (torch.atanh, -0.999, 0.999),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_without_float64_kernel(name: str) -> None:
+    function, low, high = FUNCTIONS[name]
+    x = np.linspace(low, high, 200_001)
+    w = writer("float64", ["x"])
+    exported = finished(w, {"x": x}, [w.call(name, "x")])
+    session = onnxruntime.InferenceSession(
+        exported.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    expected = function(torch.from_numpy(x)).numpy()
+    distance = np.abs(session.run(None, {"x": x})[0] - expected) / np.maximum(np.abs(expected), 1)
+    assert distance.max() < (2.3e-16 if name == "Erf" else 2e-15)
+
+
+@pytest.fixture(scope="module")
+def small() -> onnx.ModelProto:
+    return onnx2snn.convert(model([FC1, RELU, FC2]), {"x": samples(32, 4)}, time_steps=5, tuning=0)
+
+
+def interface(values: Any) -> list[tuple[str, bytes]]:
+    return [(v.name, v.type.SerializeToString()) for v in values]
+
+
+def test_interface_and_metadata_are_the_files(small: onnx.ModelProto) -> None:
+    loop = onnx2snn.export(small)
+    assert interface(loop.graph.input) == interface(small.graph.input)
+    assert interface(loop.graph.output) == interface(small.graph.output)
+    metadata = {p.key: p.value for p in loop.metadata_props}
+    assert {p.key: p.value for p in small.metadata_props}.items() <= metadata.items()
+    assert metadata["onnx2snn.export"] == "onnx-loop"
+    assert [o.domain for o in loop.opset_import] == [""] and not loop.functions
+    assert [n.op_type for n in loop.graph.node].count("Scan") == 1
+
+
+def test_what_depends_on_the_input_alone_is_outside_the_loop(small: onnx.ModelProto) -> None:
+    loop = onnx2snn.export(small)
+    (scan,) = (node for node in loop.graph.node if node.op_type == "Scan")
+    body = [node.op_type for node in scan.attribute[0].g.node]
+    assert "Relu" not in body and body.count("MatMul") == 1 and "Gemm" not in body
+
+
+def test_states_of_the_step_model_are_named_in_its_metadata(small: onnx.ModelProto) -> None:
+    step = onnx2snn.export(small, "onnx-step")
+    init = onnx2snn.export(small, "onnx-init")
+    states = json.loads({p.key: p.value for p in step.metadata_props}["onnx2snn.states"])
+    inputs, outputs = ({v.name for v in values} for values in (step.graph.input, step.graph.output))
+    assert set(states) < inputs and {s["next"] for s in states.values()} < outputs
+    assert "act/output" in {s["site"] for s in states.values()}
+    assert {v.name for v in init.graph.output} | {"time_step"} == inputs
+
+
+def test_half_precision_files(small: onnx.ModelProto) -> None:
+    half = onnx.TensorProto.FLOAT16
+    proto = of_type(model([FC1, RELU, FC2]), half)
+    spiking = onnx2snn.convert(proto, {"x": samples(32, 4)}, time_steps=5, tuning=0)
+    feed = {"x": samples(3, 4).astype(np.float16)}
+    (found,) = answers(onnx2snn.export(spiking), feed).values()
+    (expected,) = onnx2snn.SpikingSession(spiking, device="cpu").run(None, feed)
+    assert found.dtype == expected.dtype == np.float16
+    np.testing.assert_allclose(found.astype("f"), expected.astype("f"), rtol=2e-2, atol=2e-2)
+
+
+def test_settings_out_of_range(small: onnx.ModelProto) -> None:
+    with pytest.raises(UsageError, match="onnx-loop"):
+        onnx2snn.export(small, "nir")
+    with pytest.raises(UsageError, match="schedule of 5; convert with --time-steps 6"):
+        onnx2snn.export(small, time_steps=6)
+    for steps in (0, True, 2.5):
+        with pytest.raises(UsageError, match="positive whole number"):
+            onnx2snn.export(small, time_steps=steps)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="precision 'int8'"):
+        onnx2snn.export(small, precision="int8")
+
+
+def test_a_plain_model_has_no_spikes_to_export() -> None:
+    with pytest.raises(ModelError, match="no spiking neurons; run `onnx2snn convert`"):
+        onnx2snn.export(model([FC1, RELU, FC2]))
+
+
+def test_a_site_without_onnx_form_is_named(
+    small: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norm = NODE("LayerNormalization", ["h", "g"], ["r"], "norm")
+    proto = model([FC1, norm, FC2], g=np.ones(8, np.float32))
+    spiking = onnx2snn.convert(proto, {"x": samples(32, 4)}, time_steps=3, tuning=0)
+    whole = network.compile_plan
+
+    def stripped(graph: Any) -> Any:
+        plan = whole(graph)
+        for site in plan.sites:
+            object.__setattr__(site.site.target, "body", "")
+        return plan
+
+    monkeypatch.setattr(network, "compile_plan", stripped)
+    message = r"site 'norm/square': its function 'square' has no ONNX form; .*--exclude norm"
+    with pytest.raises(ModelError, match=message):
+        onnx2snn.export(spiking)
+
+
+def test_analog_nodes_without_float64_kernel_compute_in_float32() -> None:
+    top = NODE("Hardmax", ["z"], ["y"], "top")
+    proto = model([FC1, RELU, NODE("MatMul", ["r", "w2"], ["z"], "fc2"), top])
+    spiking = onnx2snn.convert(proto, {"x": samples(32, 4)}, time_steps=5, tuning=0)
+    feed = {"x": samples(6, 4, seed=2)}
+    found = of_loop(spiking, feed, "float64")
+    assert compared(found, of_runtime(spiking, feed, "float64")) == (0, 0)
+
+
+def test_a_linear_node_without_float64_form_is_named() -> None:
+    proto = model(
+        [
+            NODE("Relu", ["x"], ["r"], "act"),
+            NODE("Conv", ["r", "k"], ["y"], "conv", auto_pad="SAME_UPPER"),
+        ],
+        [helper.make_tensor_value_info("x", 1, ["N", 1, "H", "W"])],
+        [helper.make_tensor_value_info("y", 1, ["N", 6, None, None])],
+    )
+    spiking = onnx2snn.convert(proto, {"x": samples(4, 1, 5, 5)}, time_steps=3, tuning=0)
+    feed = {"x": samples(2, 1, 5, 5, seed=2)}
+    assert compared(of_loop(spiking, feed, "float32"), of_runtime(spiking, feed, "float32"))[0] == 0
+    with pytest.raises(ModelError, match=r"node 'conv' \(Conv\): auto_pad .*--precision float32"):
+        onnx2snn.export(spiking, precision="float64")
+
+
+def test_integer_inputs_static_outputs_and_booleans_on_the_way() -> None:
+    """Token ids, an output that no spike reaches, and a comparison of two signals."""
+    table, names = samples(9, 8), helper.make_tensor_value_info
+    nodes = [
+        NODE("Gather", ["table", "ids"], ["e"], "embed"),
+        NODE("Tanh", ["e"], ["t"], "tanh"),
+        NODE("Relu", ["e"], ["r"], "relu"),
+        NODE("Greater", ["t", "r"], ["above"], "above"),
+        NODE("Where", ["above", "t", "r"], ["chosen"], "choose"),
+        NODE("MatMul", ["chosen", "w2"], ["y"], "head"),
+        NODE("Identity", ["e"], ["embedding"], "copy"),
+        NODE("ArgMax", ["y"], ["label"], "label", axis=-1, keepdims=0),
+    ]
+    proto = model(
+        nodes,
+        [names("ids", 7, ["N", "L"])],
+        [
+            names("y", 1, ["N", "L", 3]),
+            names("embedding", 1, ["N", "L", 8]),
+            names("label", 7, ["N", "L"]),
+        ],
+        table=table,
+    )
+    ids = np.random.default_rng(0).integers(0, 9, (16, 5))
+    spiking = onnx2snn.convert(proto, {"ids": ids}, time_steps=6, tuning=0)
+    feed = {"ids": ids[:3]}
+    runtime = of_runtime(spiking, feed, "float64")
+    assert compared(of_loop(spiking, feed, "float64"), runtime) == (0, 0)
+    outputs, spikes = of_steps(spiking, feed, "float64", 6)
+    assert mismatches(spikes, runtime[1])[0] == 0
+    for name, array in runtime[0].items():
+        np.testing.assert_array_equal(outputs[name][-1], array)
+
+
+@pytest.mark.parametrize("name", session_models.MODELS)
+def test_another_engine_gives_the_same_spikes(name: str) -> None:
+    """onnx.reference on the float64 loop: nothing hangs on onnxruntime."""
+    spiking, feed = session_models.spiking(name), session_models.feed(name, 2)
+    loop = onnx2snn.export(spiking, precision="float64", spikes=True)
+    found = ReferenceEvaluator(loop).run(None, feed)
+    expected = answers(loop, feed)
+    for output, array in zip(loop.graph.output, found, strict=True):
+        np.testing.assert_allclose(array, expected[output.name], 1e-13, 1e-13)
