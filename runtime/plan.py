@@ -151,7 +151,7 @@ class _Compiler:
         return frozenset(i for i, name in enumerate(node.inputs) if name in names)
 
     def _add_node(self, node: Node) -> None:
-        operator = LINEAR.get(node.op_type) if node.domain in ("", DOMAIN) else None
+        operator = _linear(node)
         varying = self._positions(node, self.varying)
         self.discrete.update(o for o in node.outputs if self.graph.is_discrete(o))
         if not varying or node.op_type in ("Shape", "Size"):
@@ -192,6 +192,11 @@ class _Compiler:
         if operator and operator.is_linear_in(data):
             return "linear"
         return "product" if operator and operator.is_product_of(data) else "analog"
+
+
+def _linear(node: Node) -> LinearOperator | None:
+    operator = LINEAR.get(node.op_type) if node.domain in ("", DOMAIN) else None
+    return operator if operator is not None and operator.accepts(node.attributes) else None
 
 
 def _lower(node: Node) -> tuple[Lowered, tuple[dict[str, str], ...]]:

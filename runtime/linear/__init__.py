@@ -19,6 +19,7 @@ from onnx2snn.runtime.linear.product import PRODUCT
 from onnx2snn.runtime.linear.record import Apply, Attributes, LinearOperator, Operands
 from onnx2snn.runtime.linear.reduction import REDUCTION
 from onnx2snn.runtime.linear.resize import RESIZE
+from onnx2snn.runtime.linear.sampling import SAMPLING
 from onnx2snn.runtime.linear.shape import SHAPE
 from onnx2snn.runtime.linear.window import WINDOW
 
@@ -61,6 +62,7 @@ LINEAR: Mapping[str, LinearOperator] = _table(
         *INDEXING,
         *REDUCTION,
         *RESIZE,
+        *SAMPLING,
         WINDOW,
     )
 )
