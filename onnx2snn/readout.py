@@ -23,7 +23,7 @@ from onnx2snn.runtime.plan import (
 def readouts(plan: Plan) -> frozenset[int]:
     """Identities of the nodes of a plan that are readouts."""
     steps = [step for step in plan.steps if not isinstance(step, ConstantStep)]
-    candidates = steps
+    candidates: Sequence[Step] = steps
     while True:
         found = _unheard(_following(candidates, plan), steps)
         if len(found) == len(candidates):
@@ -37,7 +37,7 @@ def _following(candidates: Sequence[Step], plan: Plan) -> list[Step]:
     Lookups may read signals: it is decoded values that they pick.
     """
     read: set[str] = set()
-    found = []
+    found: list[Step] = []
     for step in candidates:
         if isinstance(step, SiteStep):
             continue

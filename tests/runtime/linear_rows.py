@@ -229,14 +229,6 @@ SAMPLING = [
         )
         for aligned in ({}, {"align_corners": 1})
     ),
-    row(
-        "GridSample",
-        f(1, 2, 4, 5),
-        f(1, 3, 2, 2),
-        mode="cubic",
-        padding_mode="border",
-        reference="it clips positions rather than cells",
-    ),
     row("GridSample", f(1, 2, 3, 4, 5), f(1, 2, 3, 2, 3)),
     row("MaxUnpool", f(1, 1, 2, 2), i([[[5, 7], [13, 15]]]), kernel_shape=[2, 2], strides=[2, 2]),
     row("Col2Im", f(2, 3 * 6, 16), i(5, 6), i(2, 3)),
