@@ -19,6 +19,9 @@ from onnx2snn.runtime.plan import (
     step_outputs,
 )
 
+_SORTED = ("TopK", "Unique")
+"""Operators whose real results are as little a signal as their places."""
+
 
 def readouts(plan: Plan) -> frozenset[int]:
     """Identities of the nodes of a plan that are readouts."""
@@ -42,7 +45,8 @@ def _following(candidates: Sequence[Step], plan: Plan) -> list[Step]:
         if isinstance(step, SiteStep):
             continue
         varying = plan.varying.intersection(step_inputs(step))
-        discrete = any(plan.graph.is_discrete(name) for name in step_outputs(step))
+        named = step_outputs(step)
+        discrete = step.node.op_type in _SORTED or all(map(plan.graph.is_discrete, named))
         picked = step.node.op_type in LOOKUPS and bool(varying & read)
         if discrete or picked or varying <= read:
             found.append(step)
