@@ -27,6 +27,10 @@ _COMPARISONS = {
 }
 """The choice each comparison makes, and whether its operands change places for it."""
 LOGIC = frozenset({*_COMPARISONS, "Not", "And", "Or"})
+UNCHOSEN = (
+    "its condition changes over time and is not made of <, <=, > and >= between real numbers, "
+    "or an alternative is out of the reach of neurons"
+)
 _MOST_LEAVES = 8
 _FAR = 1e4
 
