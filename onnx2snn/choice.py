@@ -27,6 +27,10 @@ _COMPARISONS = {
 }
 """The choice each comparison makes, and whether its operands change places for it."""
 LOGIC = frozenset({*_COMPARISONS, "Not", "And", "Or"})
+UNCHOSEN = (
+    "its condition changes over time and is not made of <, <=, > and >= between real numbers, "
+    "or an alternative is out of the reach of neurons"
+)
 _MOST_LEAVES = 8
 _FAR = 1e4
 
@@ -78,8 +82,10 @@ class _Chooser:
             outer, inner = sorted(node.inputs, key=self.masked, reverse=True)
             between = f"{output}/{node.op_type.lower()}"
             yield from self.nodes(inner, a, b, between)
-            chosen = (between, b) if node.op_type == "And" else (a, between)
-            yield from self.nodes(outer, *chosen, output)
+            if node.op_type == "And":
+                yield from self.nodes(outer, between, b, output)
+            else:
+                yield from self.nodes(outer, a, between, output)
 
     def is_possible(self) -> bool:
         condition = self.root.inputs[0]
@@ -110,7 +116,8 @@ def choices(
     chooser = _Chooser(graph, writer, varying, node)
     if not chooser.is_possible():
         return [node]
-    return list(chooser.nodes(*node.inputs, node.outputs[0]))
+    condition, a, b = node.inputs
+    return list(chooser.nodes(condition, a, b, node.outputs[0]))
 
 
 def _is_far(name: str, graph: Graph) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import onnx
+
 from onnx2snn.ops import BY_OP_TYPE, DOMAIN
 from onnx2snn.ops.node import Node
 from onnx2snn.readout import readouts
@@ -55,9 +57,15 @@ class Coverage:
         return {"coverage": self.counts, "nodes": [asdict(node) for node in self.nodes]}
 
 
+def _has_subgraph(node: Node) -> bool:
+    return any(isinstance(value, onnx.GraphProto) for value in node.attributes.values())
+
+
 def _reason(node: Node, plan: Plan, refusals: Mapping[str, str]) -> str:
     if node.name in refusals:
         return refusals[node.name]
+    if _has_subgraph(node):
+        return "control flow that depends on data; what is inside has no neurons"
     if any(plan.graph.is_discrete(name) for name in node.outputs):
         return "its result is not a floating-point signal; it is computed from decoded values"
     return f"no spiking operator for {node.domain + '.' if node.domain else ''}{node.op_type}"
@@ -77,6 +85,8 @@ def coverage(plan: Plan, refusals: Mapping[str, str], merged: Iterable[str] = ()
             reports.append(NodeReport(node.name, source, "spiking"))
             continue
         role = "readout" if id(node) in final else roles[id(node)]
+        if _has_subgraph(node):
+            role = "analog"
         reason = _reason(node, plan, refusals) if role == "analog" else ""
         reports.append(NodeReport(node.name, node.op_type, role, reason))
     reports.extend(NodeReport(name, "Relu", "spiking") for name in merged)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from onnx2snn.choice import choices, without_idle
+from onnx2snn.choice import UNCHOSEN, choices, without_idle
 from onnx2snn.guards import unguarded
 from onnx2snn.merge import rectified_pools
 from onnx2snn.ops import BY_SOURCE, DOMAIN
@@ -151,6 +151,8 @@ def match(graph: Graph, options: Options) -> Matched:
             signals.follow(node)
             if node.op_type in BY_SOURCE and signals.are_counts(node.outputs):
                 refusals[node.name] = "it depends on integer inputs alone and is computed once"
+            elif node.op_type == "Where" and node.inputs[0] in signals.varying:
+                refusals[node.name] = UNCHOSEN
             nodes.append(node)
             continue
         try:

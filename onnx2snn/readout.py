@@ -19,11 +19,14 @@ from onnx2snn.runtime.plan import (
     step_outputs,
 )
 
+_SORTED = ("TopK", "Unique")
+"""Operators whose real results are as little a signal as their places."""
+
 
 def readouts(plan: Plan) -> frozenset[int]:
     """Identities of the nodes of a plan that are readouts."""
     steps = [step for step in plan.steps if not isinstance(step, ConstantStep)]
-    candidates = steps
+    candidates: Sequence[Step] = steps
     while True:
         found = _unheard(_following(candidates, plan), steps)
         if len(found) == len(candidates):
@@ -37,12 +40,13 @@ def _following(candidates: Sequence[Step], plan: Plan) -> list[Step]:
     Lookups may read signals: it is decoded values that they pick.
     """
     read: set[str] = set()
-    found = []
+    found: list[Step] = []
     for step in candidates:
         if isinstance(step, SiteStep):
             continue
         varying = plan.varying.intersection(step_inputs(step))
-        discrete = any(plan.graph.is_discrete(name) for name in step_outputs(step))
+        named = step_outputs(step)
+        discrete = step.node.op_type in _SORTED or all(map(plan.graph.is_discrete, named))
         picked = step.node.op_type in LOOKUPS and bool(varying & read)
         if discrete or picked or varying <= read:
             found.append(step)

@@ -101,9 +101,10 @@ def _reduction(node: Node, graph: Graph, options: Options) -> Node:
     if not axes or max(axes) >= 0:
         rank = _rank(node, graph)
         axes = [axis % rank - rank for axis in axes or range(rank)]
-    if not axes:
-        raise RefusalError("its input is a single number")
-    attributes = {"axes": sorted(axes), "keepdims": node.attributes.get("keepdims", 1)}
+    keepdims = int(node.attributes.get("keepdims", 1))
+    if not keepdims and len(axes) == _rank(node, graph):
+        raise RefusalError("it leaves a single number for all samples")
+    attributes = {"axes": sorted(axes), "keepdims": keepdims}
     return replace(node, inputs=node.inputs[:1], attributes=attributes)
 
 

@@ -19,7 +19,7 @@ def lp_normalised(axis: int, p: int) -> Target:
         raise ModelError(f"attribute 'p' is {p}; it must be 1 or 2")
 
     def function(x: Tensor) -> Tensor:
-        norm = torch.linalg.vector_norm(x, p, axis, keepdim=True)
+        norm: Tensor = torch.linalg.vector_norm(x, p, axis, keepdim=True)
         return x / norm.clamp_min(torch.finfo(x.dtype).tiny)
 
     return Target(f"lp_normalization(axis={axis}, p={p})", 1, function)

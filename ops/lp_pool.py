@@ -14,7 +14,8 @@ from onnx2snn.ops.target import Target
 
 
 def _norm(x: Tensor, p: int, axes: Sequence[int]) -> Tensor:
-    return torch.linalg.vector_norm(x, p, tuple(axes))
+    norm: Tensor = torch.linalg.vector_norm(x, p, tuple(axes))
+    return norm
 
 
 def _pads(

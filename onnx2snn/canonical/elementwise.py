@@ -72,6 +72,7 @@ ELEMENTWISE: Mapping[str, Apply] = {
     "Reciprocal": lambda x, a: 1 / x[0],
     "Relu": lambda x, a: np.maximum(x[0], 0),
     "Sigmoid": lambda x, a: sigmoid(x[0]),
+    "Sign": lambda x, a: np.sign(x[0]),
     "Softplus": lambda x, a: softplus(x[0]),
     "Softsign": lambda x, a: x[0] / (1 + np.abs(x[0])),
     "Sqrt": lambda x, a: np.sqrt(x[0]),

@@ -7,6 +7,7 @@ of is known to every later pass, and their nonlinearities become spiking one by 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import onnx
 from onnx import defs, helper, inliner, shape_inference
@@ -62,7 +63,8 @@ def _is_function(node: onnx.NodeProto, version: int) -> bool:
     return schema is not None and bool(schema.has_function or schema.has_context_dependent_function)
 
 
-def _schema(kind: str, version: int) -> defs.OpSchema | None:
+def _schema(kind: str, version: int) -> Any | None:
+    """The operator's schema, of whose methods onnx's type stubs know but a part."""
     try:
         return defs.get_schema(kind, version, "")
     except defs.SchemaError:
@@ -81,7 +83,7 @@ def _call(
     node: onnx.NodeProto, name: str, types: Mapping[str, onnx.TypeProto], version: int
 ) -> onnx.FunctionProto:
     """Turn `node` into a call of a local function, which is returned: its body in the standard."""
-    schema = defs.get_schema(node.op_type, version, "")
+    schema: Any = defs.get_schema(node.op_type, version, "")
     given = {attribute.name for attribute in node.attribute}
     node.attribute.extend(
         a.default_value
@@ -98,21 +100,21 @@ def _call(
 
 
 def _body(
-    schema: defs.OpSchema,
-    node: onnx.NodeProto,
-    types: Mapping[str, onnx.TypeProto],
-    version: int,
+    schema: Any, node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto], version: int
 ) -> bytes:
+    body: bytes
     if schema.has_context_dependent_function:
         operands = [types.get(name, onnx.TypeProto()) for name in node.input]
-        return schema.get_context_dependent_function_with_opset_version(
+        body = schema.get_context_dependent_function_with_opset_version(
             max(v for v in schema.context_dependent_function_opset_versions if v <= version),
             node.SerializeToString(),
             [kind.SerializeToString() for kind in operands],
         )
-    return schema.get_function_with_opset_version(
-        max(v for v in schema.function_opset_versions if v <= version)
-    )
+    else:
+        body = schema.get_function_with_opset_version(
+            max(v for v in schema.function_opset_versions if v <= version)
+        )
+    return body
 
 
 def _forget(model: onnx.ModelProto) -> None:

@@ -94,6 +94,24 @@ def _fit_elu(f: Function) -> Attributes | None:
     return {"alpha": alpha} if np.isfinite(alpha) and 0 < alpha < 39 else None
 
 
+def _fit_shrink(f: Function) -> Attributes | None:
+    """0 within [-lambd, lambd], x less or plus a bias beyond: the edge is found by halving."""
+    low, high = 0.0, 12.0
+    if at(f, low) != 0 or at(f, high) == 0:
+        return None
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if at(f, middle) == 0 else (low, middle)
+    if low < _EXACT:
+        return None
+    return {"lambd": low, "bias": high - at(f, high) if at(f, high) < _EXACT else 0.0}
+
+
+def _shrink(x: Array, a: Mapping[str, float | str]) -> Array:
+    lambd, bias = float(a["lambd"]), float(a["bias"])
+    return np.where(x < -lambd, x + bias, np.where(x > lambd, x - bias, 0.0))
+
+
 KNOWN: tuple[Known, ...] = (
     Known("Relu", lambda x, a: np.maximum(x, 0)),
     Known("Abs", lambda x, a: np.abs(x)),
@@ -117,6 +135,7 @@ KNOWN: tuple[Known, ...] = (
     ),
     Known("Gelu", lambda x, a: _gelu_tanh(x), lambda f: {"approximate": "tanh"}),
     Known("Swish", lambda x, a: x * sigmoid(float(a["alpha"]) * x), _fit_swish, CANONICAL_DOMAIN),
+    Known("Shrink", _shrink, _fit_shrink),
     Known(
         "Elu",
         lambda x, a: np.where(x > 0, x, float(a["alpha"]) * np.expm1(np.minimum(x, 0))),

@@ -11,6 +11,7 @@ from onnx2snn.canonical.as_strided import AS_STRIDED
 from onnx2snn.canonical.attach import attach
 from onnx2snn.canonical.batch_norm import FOLD_BATCH_NORM
 from onnx2snn.canonical.bodies import add_functions
+from onnx2snn.canonical.branch import TAKE_BRANCH
 from onnx2snn.canonical.contrib import STANDARD_CONTRIB
 from onnx2snn.canonical.fold import FOLD_CONSTANTS
 from onnx2snn.canonical.graph import Pass
@@ -27,6 +28,7 @@ from onnx2snn.canonical.layout import (
 from onnx2snn.canonical.linear import GEMM_FACTORS, MATMUL_TO_GEMM
 from onnx2snn.canonical.noops import DROP_NOOPS, MERGE_TWINS, PLAIN_CASTS
 from onnx2snn.canonical.prepare import prepare
+from onnx2snn.canonical.ranges import SCALAR_RANGES
 from onnx2snn.canonical.rms_norm import RMS_NORM, STANDARD_RMS_NORM
 from onnx2snn.canonical.shape_values import FOLD_SHAPES, SETTLE_RESHAPE
 from onnx2snn.canonical.shapes import infer
@@ -43,6 +45,8 @@ PASSES: tuple[Pass, ...] = (
     PLAIN_CASTS,
     FOLD_CONSTANTS,
     FOLD_SHAPES,
+    TAKE_BRANCH,
+    SCALAR_RANGES,
     SETTLE_RESHAPE,
     AS_STRIDED,
     DROP_NOOPS,

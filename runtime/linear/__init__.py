@@ -22,6 +22,7 @@ from onnx2snn.runtime.linear.product import PRODUCT
 from onnx2snn.runtime.linear.record import Apply, Attributes, LinearOperator, Operands
 from onnx2snn.runtime.linear.reduction import REDUCTION
 from onnx2snn.runtime.linear.resize import RESIZE
+from onnx2snn.runtime.linear.sampling import SAMPLING
 from onnx2snn.runtime.linear.shape import SHAPE
 from onnx2snn.runtime.linear.window import WINDOW
 
@@ -66,19 +67,22 @@ LINEAR: Mapping[str, LinearOperator] = _table(
         *INDEXING,
         *REDUCTION,
         *RESIZE,
+        *SAMPLING,
         WINDOW,
     )
 )
 
 
 def linear_operator(node: Node, opsets: Mapping[str, int]) -> LinearOperator | None:
-    """The record of a node, None where there is none or it means an older form of the operator.
+    """The record of a node; None where there is none, or not for its attributes or opset.
 
     opsets: versions of the operator domains that the model imports.
     """
-    operator = LINEAR.get(node.op_type)
-    if node.domain or operator is None:
-        return operator if node.domain == DOMAIN else None
+    operator = LINEAR.get(node.op_type) if node.domain in ("", DOMAIN) else None
+    if operator is None or not operator.accepts(node.attributes):
+        return None
+    if node.domain:
+        return operator
     version = opsets.get("", OLDEST_OPSET)
     if version >= OLDEST_OPSET:
         return operator

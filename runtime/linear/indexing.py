@@ -134,13 +134,35 @@ def _reverse_sequence(operands: Operands, attributes: Attributes) -> list[Tensor
     return [data.gather(time, index)]
 
 
+def _compress(operands: Operands, attributes: Attributes) -> list[Tensor]:
+    """Compress-11: the entries along `axis`, or of the flattened x, where the condition holds."""
+    data, condition = needed(operands, 0), needed(operands, 1)
+    axis = attributes.get("axis")
+    source = data.reshape(-1) if axis is None else data
+    index = condition.reshape(-1).nonzero().reshape(-1).to(data.device)
+    return [source.index_select(0 if axis is None else axis_of(int(axis), data.ndim), index)]
+
+
+def _replaces_or_adds(attributes: Attributes) -> bool:
+    return attributes.get("reduction", "none") in ("none", "add")
+
+
 INDEXING = (
+    LinearOperator("Compress", _compress),
     LinearOperator("Slice", _slice),
     LinearOperator("Gather", _gather),
     LinearOperator("GatherElements", _gather_elements),
     LinearOperator("GatherND", _gather_nd),
-    LinearOperator("ScatterElements", _scatter_elements, factors=(), summands=(0, 2)),
-    LinearOperator("ScatterND", _scatter_nd, factors=(), summands=(0, 2)),
+    LinearOperator(
+        "ScatterElements",
+        _scatter_elements,
+        factors=(),
+        summands=(0, 2),
+        accepts=_replaces_or_adds,
+    ),
+    LinearOperator(
+        "ScatterND", _scatter_nd, factors=(), summands=(0, 2), accepts=_replaces_or_adds
+    ),
     LinearOperator("Trilu", _trilu),
     LinearOperator("ReverseSequence", _reverse_sequence),
 )

@@ -18,6 +18,10 @@ def _no_macs(operands: Operands, results: Sequence[Tensor], attributes: Attribut
     return 0
 
 
+def _any(attributes: Attributes) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class LinearOperator:
     """A standard ONNX operator y = A(x), affine in the operands that vary over time.
@@ -33,6 +37,7 @@ class LinearOperator:
     variadic: every operand counts as a summand (Add, Sum, Concat).
     batched:  axis 0 of operand 0 is a pure batch axis, so that time steps may be folded
               into it while no other operand varies.
+    accepts:  whether a node with these attributes is linear; others are none of this record.
     macs:     multiply-accumulates of one application, 0 for operators without weights.
     """
 
@@ -42,6 +47,7 @@ class LinearOperator:
     summands: tuple[int, ...] = ()
     variadic: bool = False
     batched: bool = False
+    accepts: Callable[[Attributes], bool] = _any
     macs: Macs = _no_macs
 
     def is_linear_in(self, varying: frozenset[int]) -> bool:

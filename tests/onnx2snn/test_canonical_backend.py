@@ -15,10 +15,6 @@ from onnx2snn.runtime.loading import load_model
 
 ort.set_default_logger_severity(4)
 
-# Range reads a vector of one where the standard wants a scalar: onnxruntime lets it pass only
-# while it cannot infer the shape, which the canonical form states.
-INVALID = {"test_affine_grid_2d_expanded", "test_affine_grid_2d_align_corners_expanded"}
-
 
 def outputs(model: onnx.ModelProto, arrays: list[np.ndarray]) -> list[np.ndarray]:
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -26,12 +22,19 @@ def outputs(model: onnx.ModelProto, arrays: list[np.ndarray]) -> list[np.ndarray
     return session.run(None, dict(zip(names, arrays, strict=False)))
 
 
+def load(tensor: np.ndarray | onnx.TensorProto) -> np.ndarray:
+    if isinstance(tensor, onnx.TensorProto):
+        return onnx.numpy_helper.to_array(tensor)
+    return np.asarray(tensor, dtype=object if isinstance(tensor, list) else None)
+
+
 def same(wanted: np.ndarray, given: np.ndarray) -> bool:
     wanted, given = np.asarray(wanted), np.asarray(given)
+    tolerance = 1e-3 if given.dtype == np.float16 else 1e-4
     if wanted.dtype.kind not in "fiub":
         return wanted.shape == given.shape
     return wanted.shape == given.shape and np.allclose(
-        wanted.astype("f8"), given.astype("f8"), atol=1e-4, equal_nan=True
+        wanted.astype("f8"), given.astype("f8"), atol=tolerance, equal_nan=True
     )
 
 
@@ -47,7 +50,7 @@ def test_every_operator_test_keeps_its_meaning(tmp_path):
         canonical = None
         with contextlib.suppress(ModelError):
             canonical = canonicalise(load_model(path))
-        if canonical is None or case.name in INVALID:
+        if canonical is None:
             continue
         arrays = case.data_sets[0][0]
         try:
@@ -55,7 +58,10 @@ def test_every_operator_test_keeps_its_meaning(tmp_path):
         except Exception:
             continue
         compared += 1
-        if not all(map(same, wanted, outputs(canonical, arrays))):
+        found = outputs(canonical, arrays)
+        # Where onnxruntime strays from the standard's own result, the canonical form need not.
+        stated = [load(tensor) for tensor in case.data_sets[0][1]]
+        if not (all(map(same, wanted, found)) or all(map(same, stated, found))):
             differing.append(case.name)
     assert not differing
     assert compared > 1000

@@ -140,7 +140,29 @@ class RegNet(nn.Module):
         return self.head(F.mish(x + y).mean((2, 3)))
 
 
+class Norms(nn.Module):
+    """Group, instance and root mean square normalisation, the last as transformers write it."""
+
+    def __init__(self, width=8):
+        super().__init__()
+        self.embed = nn.Conv2d(3, width, 3)
+        self.groups, self.instances = nn.GroupNorm(2, width), nn.InstanceNorm2d(width)
+        self.gain, self.head = nn.Parameter(torch.rand(width)), nn.Linear(width, 10)
+        nn.init.normal_(self.groups.weight)
+        nn.init.normal_(self.groups.bias)
+
+    def forward(self, x):
+        x = self.instances(F.relu(self.groups(self.embed(x)))).amax((2, 3))
+        wide = x.to(torch.float32)
+        scaled = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + 1e-6)
+        return self.head(self.gain * scaled.to(x.dtype))
+
+
 FAMILIES = {
+    Norms: Counter(
+        Conv=1, Reshape=2, InstanceNormalization=2, Relu=1, ReduceMax=1, RMSNormalization=1,
+        Gemm=1, Mul=1, Add=1,
+    ),
     ConvNeXt: Counter(
         Conv=2, Transpose=4, LayerNormalization=3, MatMul=2, Add=3, Gelu=1, Mul=1, ReduceMean=1,
         Gemm=1,

@@ -76,6 +76,14 @@ RECOGNISED = [
         constants(low=-1.0) + "y = Max(x, low)",
         constants(high=500.0) + "a = Relu(x) y = Min(a, high)",
     ]),
+    ("Shrink", {"lambd": 0.7, "bias": 0.0}, [
+        constants(l=0.7, m=-0.7, zero=0.0) + "a = Greater(x, l) b = Less(x, m) c = Or(a, b)"
+        "y = Where(c, x, zero)",
+        constants(l=0.7, zero=0.0) + "a = Abs(x) c = LessOrEqual(a, l) y = Where(c, zero, x)",
+    ]),
+    ("Shrink", {"lambd": 0.7, "bias": 0.7}, [
+        constants(l=0.7) + "s = Sign(x) a = Abs(x) b = Sub(a, l) c = Relu(b) y = Mul(s, c)",
+    ]),
     ("Relu", {}, [
         HARD + "y = Max(x, zero)",
         HARD + "y = Max(zero, x)",

@@ -145,3 +145,77 @@ def test_every_operator_is_reachable_by_its_source():
     assert {operator.op_type for operator in BY_SOURCE.values()} == {
         f"Spiking{source}" for source in BY_SOURCE
     }
+
+
+IMAGE = {"inputs": [value("x", "N", 1, 8, 8)]}
+
+
+@pytest.mark.parametrize("stored", [[2, 3], [-1, -2], [-2, -1]])
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_reductions_hold_their_axes_as_an_attribute(stored, keepdims):
+    node = NODE("ReduceMax", ["c", "axes"], ["y"], "top", keepdims=keepdims)
+    outputs = [value("y", *(["N", 6, 1, 1] if keepdims else ["N", 6]))]
+    result = matched([CONV, node], **IMAGE, outputs=outputs, axes=np.array(stored))
+    found = of_name(result, "top")
+    assert (found.op_type, found.inputs) == ("SpikingReduceMax", ("c",))
+    assert found.attributes == {"axes": [-2, -1], "keepdims": keepdims}
+
+
+def test_a_reduction_without_axes_takes_all_of_them():
+    node = NODE("ReduceL2", ["c"], ["y"], "norm")
+    found = of_name(matched([CONV, node], **IMAGE, outputs=[value("y", 1, 1, 1, 1)]), "norm")
+    assert found.attributes["axes"] == [-4, -3, -2, -1]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "attributes", "reason"),
+    [
+        (["c", "x"], {}, "axes 'x' are computed"),
+        (["c"], {"noop_with_empty_axes": 1}, "no axes"),
+        (["c"], {"keepdims": 0}, "single number"),
+    ],
+)
+def test_reductions_that_are_refused(inputs, attributes, reason):
+    node = NODE("ReduceMax", inputs, ["y"], "top", **attributes)
+    result = matched([CONV, node], **IMAGE, outputs=[value("y")])
+    assert of_name(result, "top").domain == "" and reason in result.refusals["top"]
+
+
+@pytest.mark.parametrize(("spatial", "axis"), [((8, 8), -2), ((8,), -1), ((4, 4, 4), -3)])
+def test_instance_normalization_counts_its_spatial_axes(spatial, axis):
+    shape = value("x", "N", 6, *spatial)
+    nodes = [NODE("Tanh", ["x"], ["h"]), NODE("InstanceNormalization", ["h", "s", "s"], ["y"], "n")]
+    result = matched(
+        nodes,
+        Options(layer_norm="fused"),
+        inputs=[shape],
+        outputs=[value("y", "N", 6, *spatial)],
+        s=np.ones(6, "f"),
+    )
+    assert of_name(result, "n").attributes == {"axis": axis, "sites": "fused"}
+
+
+def test_division_is_spiking_where_the_divisor_changes():
+    one = np.ones((), "f")
+    nodes = {
+        "constant": NODE("Div", ["r", "one"], ["r1"], "constant"),
+        "signal": NODE("Div", ["r1", "r"], ["r2"], "signal"),
+        "reciprocal": NODE("Div", ["one", "r2"], ["r3"], "reciprocal"),
+        "input": NODE("Div", ["r3", "h"], ["r4"], "input"),
+    }
+    tail = NODE("MatMul", ["r4", "w2"], ["y"], "fc2")
+    result = matched([FC1, RELU, *nodes.values(), tail], one=one)
+    spiking = {name: of_name(result, name).domain == DOMAIN for name in nodes}
+    assert spiking == {"constant": False, "signal": True, "reciprocal": True, "input": False}
+
+
+def test_softmax_in_one_site_or_two():
+    node = NODE("Softmax", ["h"], ["r"], "shares")
+    for softmax in ("fused", "decomposed"):
+        found = of_name(matched([FC1, node, TAIL], Options(softmax=softmax)), "shares")
+        assert found.attributes == {"axis": -1, "sites": softmax}
+
+
+def test_the_remainder_of_whole_numbers_is_refused():
+    node = NODE("Mod", ["h", "b1"], ["r"], "rest", fmod=0)
+    assert "fmod" in matched([FC1, node, TAIL]).refusals["rest"]

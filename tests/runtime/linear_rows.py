@@ -215,6 +215,26 @@ INDEXING = [
     row("ReverseSequence", f(4, 3, 2), i(2, 4, 1)),
     row("ReverseSequence", f(3, 4, 2), i(2, 4, 1), time_axis=1, batch_axis=0),
 ]
+COLUMNS = {"dilations": [1, 2], "pads": [1, 0, 0, 1], "strides": [2, 1]}
+SAMPLING = [
+    row("Compress", f(3, 4), np.array([True, False, True]), axis=0),
+    row("Compress", f(3, 4), np.array([False, True, True]), axis=-1),
+    row("Compress", f(3, 4), np.array([False, True, True, False, False, True])),
+    *(
+        row("GridSample", f(2, 3, 4, 5), f(2, 3, 2, 2), **aligned, **options)
+        for options in (
+            *({"mode": mode, "padding_mode": "zeros"} for mode in ("linear", "nearest", "cubic")),
+            *({"mode": mode, "padding_mode": "reflection"} for mode in ("linear", "cubic")),
+            {"padding_mode": "border"},
+        )
+        for aligned in ({}, {"align_corners": 1})
+    ),
+    row("GridSample", f(1, 2, 3, 4, 5), f(1, 2, 3, 2, 3)),
+    row("MaxUnpool", f(1, 1, 2, 2), i([[[5, 7], [13, 15]]]), kernel_shape=[2, 2], strides=[2, 2]),
+    row("Col2Im", f(2, 3 * 6, 16), i(5, 6), i(2, 3)),
+    row("Col2Im", f(2, 3 * 6, 9), i(5, 6), i(2, 3), **COLUMNS),
+    row("Col2Im", f(2, 3 * 2, 4), i(5), i(2)),
+]
 REDUCTION = [
     row("ReduceSum", f(2, 3, 4), i(0, -1)),
     row("ReduceSum", f(2, 3), keepdims=0),
@@ -271,6 +291,7 @@ ROWS = [
     *POOLING,
     *SHAPE,
     *INDEXING,
+    *SAMPLING,
     *REDUCTION,
     *RESIZE,
 ]

@@ -88,6 +88,8 @@ ROLES: list[tuple[NodeProto, type, str]] = [
     (NODE("Cast", ["r"], ["y"], to=TensorProto.INT64), DIFFERENCE, "analog"),
     (NODE("Cast", ["r"], ["y"], to=TensorProto.DOUBLE), LINEAR, "linear"),
     (NODE("Greater", ["r", "w"], ["y"]), DIFFERENCE, "analog"),
+    (NODE("ScatterND", ["r", "at", "s"], ["y"]), LINEAR, "linear"),
+    (NODE("ScatterND", ["r", "at", "s"], ["y"], reduction="max"), DIFFERENCE, "analog"),
 ]
 
 
