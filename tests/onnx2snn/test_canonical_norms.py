@@ -73,7 +73,7 @@ def test_onnxruntimes_simplified_layer_normalisation(opset):
 @pytest.mark.parametrize("sum_read", [False, True])
 def test_onnxruntimes_skip_simplified_layer_normalisation(bias, sum_read):
     skip = f"com.microsoft.SkipSimplifiedLayerNormalization<epsilon = 0.001>(x, x, g{bias})"
-    body = f"{GAIN} n, _, _, s = {skip} y = Mul(n, s)" if sum_read else f"{GAIN} y = {skip}"
+    body = f"{GAIN} n, u, v, s = {skip} y = Mul(n, s)" if sum_read else f"{GAIN} y = {skip}"
     model = unshaped(text(body, inputs="float[N,3,4] x"))
     result = canonicalise(model)
     check_types = ["Add", *["Add"] * bool(bias), "RMSNormalization", *["Mul"] * sum_read]

@@ -21,6 +21,7 @@ TIME_STEPS = 32
 # Where a claim's model is of another opset than 22, and what onnxruntime does not know at all.
 OPSETS = {"GlobalLpPool": 20, "RMSNormalization": 24, "Swish": 24}
 UNKNOWN = ("Swish",)
+NORMALISATIONS = ("InstanceNormalization", "LayerNormalization", "RMSNormalization")
 # Relative error that a site upstream may add: its own error and its moving estimate.
 UPSTREAM = 0.025
 
@@ -96,9 +97,13 @@ def test_behind_another_site(source: str) -> None:
     assert error(FIRST[source], upstream=True) <= BY_SOURCE[source].claim + UPSTREAM
 
 
-def test_claim_of_fused_layer_normalization() -> None:
-    row = FIRST["LayerNormalization"]
-    assert error(row, False, layer_norm="fused") <= BY_SOURCE[row.source].claim
+@pytest.mark.parametrize("source", NORMALISATIONS)
+def test_claim_of_fused_normalization(source: str) -> None:
+    assert error(FIRST[source], False, layer_norm="fused") <= BY_SOURCE[source].claim
+
+
+def test_error_of_decomposed_softmax() -> None:
+    assert error(FIRST["Softmax"], False, softmax="decomposed") <= 0.005
 
 
 def test_a_claim_is_not_met_by_a_few_steps_alone(monkeypatch: pytest.MonkeyPatch) -> None:
