@@ -43,7 +43,6 @@ FAILURES: dict[str, tuple[str, ...]] = {
     "onnxruntime is less exact or differs": (
         "dft*",
         "stft*",
-        "maxunpool_export_with_output_shape",
         "attention_4d_with_past_and_present_qk_matmul_bias_?d_mask_causal",
         "attention_4d_diff_heads_mask4d_padded_kv",
         "convinteger_with_padding",
@@ -51,10 +50,6 @@ FAILURES: dict[str, tuple[str, ...]] = {
     ),
     "onnx's reference evaluator refuses it too": ("onehot_*",),
     "opsets before 7": ("not_?d",),
-    "only the reductions none and add are linear": (
-        "scatter_elements_with_reduction_m*",
-        "scatternd_m*",
-    ),
     "resizing with antialias or a constant outside is refused": (
         "resize_*_antialias",
         "resize_tf_crop_and_resize_extrapolation_value",
