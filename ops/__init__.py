@@ -7,10 +7,12 @@ from onnx2snn.ops.atan import ATAN
 from onnx2snn.ops.celu import CELU
 from onnx2snn.ops.clip import CLIP
 from onnx2snn.ops.cos import COS
+from onnx2snn.ops.dynamic_fake_quantize import DYNAMIC_FAKE_QUANTIZE
 from onnx2snn.ops.elu import ELU
 from onnx2snn.ops.erf import ERF
 from onnx2snn.ops.exp import EXP
 from onnx2snn.ops.extremum import MAX, MIN
+from onnx2snn.ops.fake_quantize import FAKE_QUANTIZE
 from onnx2snn.ops.gelu import GELU
 from onnx2snn.ops.hard_sigmoid import HARD_SIGMOID
 from onnx2snn.ops.hard_swish import HARD_SWISH
@@ -41,9 +43,11 @@ OPERATORS: tuple[SpikingOperator, ...] = (
     CELU,
     CLIP,
     COS,
+    DYNAMIC_FAKE_QUANTIZE,
     ELU,
     ERF,
     EXP,
+    FAKE_QUANTIZE,
     GELU,
     GLOBAL_MAX_POOL,
     HARD_SIGMOID,

@@ -79,11 +79,13 @@ def _source_node(operator: SpikingOperator) -> NodeProto:
     return node
 
 
-def _body(operator: SpikingOperator) -> Iterable[NodeProto]:
+def body(operator: SpikingOperator) -> Iterable[NodeProto]:
+    """The nodes of the limit, from the operands to Y, attributes by reference."""
     if not operator.body:
         return [_source_node(operator)]
+    names = ", ".join(a.name for a in operator.attributes)
     text = f"""<domain: "{DOMAIN}", opset_import: ["" : {BODY_OPSET}]>
-    {operator.op_type} <{", ".join(a.name for a in operator.attributes)}>
+    {operator.op_type} {f"<{names}>" if names else ""}
     ({", ".join(operator.operands)}) => (Y) {{ {operator.body} }}"""
     return list(parser.parse_function(text).node)
 
@@ -104,7 +106,7 @@ def function_body(operator: SpikingOperator, parameters: int, opset: int) -> Fun
         operator.op_type,
         [*operator.operands, *(f"parameter_{i}" for i in range(parameters))],
         ["Y"],
-        list(_body(operator)),
+        list(body(operator)),
         [onnx.helper.make_opsetid("", opset)],
         without_default,
         defaults,

@@ -10,7 +10,10 @@ from onnx2snn.canonical.affine import ABSORB_AFFINE
 from onnx2snn.canonical.as_strided import AS_STRIDED
 from onnx2snn.canonical.attach import attach
 from onnx2snn.canonical.batch_norm import FOLD_BATCH_NORM
+from onnx2snn.canonical.bodies import add_functions
 from onnx2snn.canonical.contrib import STANDARD_CONTRIB
+from onnx2snn.canonical.dequantize import DEQUANTIZE_FIRST, DEQUANTIZE_STORED
+from onnx2snn.canonical.fake_quantize import FAKE_QUANTIZE
 from onnx2snn.canonical.fold import FOLD_CONSTANTS
 from onnx2snn.canonical.graph import Pass
 from onnx2snn.canonical.layer_norm import LAYER_NORM, LAYER_NORM_AXIS, LAYER_NORM_BIAS
@@ -27,7 +30,8 @@ from onnx2snn.canonical.noops import DROP_NOOPS, MERGE_TWINS, PLAIN_CASTS
 from onnx2snn.canonical.prepare import prepare
 from onnx2snn.canonical.shape_values import FOLD_SHAPES, SETTLE_RESHAPE
 from onnx2snn.canonical.shapes import infer
-from onnx2snn.canonical.swish import STANDARD_SWISH, add_functions
+from onnx2snn.canonical.stairs import STAIRS
+from onnx2snn.canonical.swish import STANDARD_SWISH
 from onnx2snn.canonical.unary import UNARY_FUNCTIONS
 from onnx2snn.runtime.loading.detach import detach
 
@@ -36,6 +40,10 @@ PASSES: tuple[Pass, ...] = (
     STANDARD_SWISH,
     PLAIN_CASTS,
     FOLD_CONSTANTS,
+    DEQUANTIZE_STORED,
+    DEQUANTIZE_FIRST,
+    FAKE_QUANTIZE,
+    STAIRS,
     FOLD_SHAPES,
     SETTLE_RESHAPE,
     AS_STRIDED,

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import onnx
 from onnx import helper, inliner
 
+from onnx2snn.canonical.swish import CANONICAL_DOMAIN
 from onnx2snn.canonical.upgrade import opset_of, upgrade
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.loading.detach import lower_constants
@@ -19,6 +20,7 @@ def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
     ensures:  every output of the graph is written by a node.
     """
     _name_default_domain(model)
+    _drop_canonical_functions(model)
     if model.functions:
         model = _inlined(model)
     lower_constants(model)
@@ -38,6 +40,14 @@ def _name_early_layer_norm(model: onnx.ModelProto) -> None:
             node.domain = "com.microsoft"
     if not any(entry.domain == "com.microsoft" for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+
+
+def _drop_canonical_functions(model: onnx.ModelProto) -> None:
+    """Leave out the bodies of the canonical form's own operators, which stay nodes."""
+    others = [function for function in model.functions if function.domain != CANONICAL_DOMAIN]
+    if len(others) < len(model.functions):
+        del model.functions[:]
+        model.functions.extend(others)
 
 
 def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:

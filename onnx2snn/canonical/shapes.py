@@ -9,8 +9,8 @@ import onnx
 import onnx_graphsurgeon as gs
 from onnx import shape_inference
 
+from onnx2snn.canonical.bodies import add_functions
 from onnx2snn.canonical.graph import is_output
-from onnx2snn.canonical.swish import add_functions
 
 _HEAVY = 1 << 10
 
