@@ -17,6 +17,7 @@ from onnx2snn.ops.node import Node
 from onnx2snn.ops.operator import SpikingOperator
 from onnx2snn.runtime.graph import Graph
 from onnx2snn.runtime.plan import LOOKUPS, WEIGHTED
+from onnx2snn.smooth import smoothed
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,14 @@ class Options:
     max_pool:   "tree" or "fused".
     exclude:    node names or operator types, shell patterns allowed, to leave analog.
     neurons:    attributes common to all spiking nodes (spikes, schedule).
+    quantization: "exact" or "smooth".
     """
 
     layer_norm: str = "decomposed"
     max_pool: str = "fused"
     exclude: tuple[str, ...] = ()
     neurons: Mapping[str, str] | None = None
+    quantization: str = "exact"
 
 
 class RefusalError(Exception):
@@ -232,6 +235,8 @@ def _unguarded(nodes: list[Node], graph: Graph) -> list[Node]:
 
 def match(graph: Graph, options: Options) -> Matched:
     """Turn every node that has a spiking operator and carries a signal into a spiking one."""
+    if options.quantization == "smooth":
+        graph = smoothed(graph)
     signals = _Signals(graph)
     nodes: list[Node] = []
     refusals: dict[str, str] = {}

@@ -27,6 +27,8 @@ class Settings:
     spikes:     "binary" or "ternary".
     layer_norm: "decomposed" (two sites) or "fused" (one site).
     max_pool:   "tree" (sites of two inputs) or "fused" (one for all of a window, Relu included).
+    quantization: of a quantised model: "exact" (every rounding of a signal is a site) or "smooth"
+                (only those that are activations, the others are left out).
     tuning:     steps of end-to-end tuning of the calibrated schedule; None for as many as the
                 model's size allows, 0 for none.
     windows:    "synchronous": all sites fire for all T steps; "sequential": each site fires for
@@ -43,6 +45,7 @@ class Settings:
     spikes: str = "binary"
     layer_norm: str = "decomposed"
     max_pool: str = "fused"
+    quantization: str = "exact"
     tuning: int | None = None
     windows: str = "synchronous"
     exclude: tuple[str, ...] = ()
@@ -62,6 +65,7 @@ class Settings:
             ("spikes", self.spikes, tuple(ALPHABETS)),
             ("layer norm", self.layer_norm, ("decomposed", "fused")),
             ("max pool", self.max_pool, ("tree", "fused")),
+            ("quantization", self.quantization, ("exact", "smooth")),
         )
         for what, value, known in choices:
             if value not in known:
@@ -76,7 +80,9 @@ class Settings:
     def matching(self) -> Options:
         """The part that matching needs."""
         neurons = {"dynamics": "signgd", "spikes": self.spikes, "schedule": self.schedule}
-        return Options(self.layer_norm, self.max_pool, self.exclude, neurons)
+        return Options(
+            self.layer_norm, self.max_pool, self.exclude, neurons, self.quantization
+        )
 
 
 def _check_time_steps(time_steps: Any) -> None:

@@ -9,6 +9,7 @@ from onnx2snn.canonical.graph import (
     Array,
     Pass,
     each_node,
+    insert_before,
     insert_new,
     is_constant,
     is_output,
@@ -41,7 +42,7 @@ def _join(graph: gs.Graph, node: gs.Node) -> bool:
         if not wanted.equals(grid):
             _rescaled(graph, node, reader, grid, wanted)
         elif shared is None:
-            shared = _staircase(graph, node.inputs[0], reader, grid)
+            shared = _staircase(graph, node, reader, grid)
         elif is_output(graph, reader.outputs[0]):
             replace(graph, reader, "Identity", [shared])
         else:
@@ -50,10 +51,20 @@ def _join(graph: gs.Graph, node: gs.Node) -> bool:
     return changed
 
 
-def _staircase(graph: gs.Graph, x: gs.Tensor, reader: gs.Node, grid: Grid) -> gs.Tensor:
+def _staircase(graph: gs.Graph, node: gs.Node, reader: gs.Node, grid: Grid) -> gs.Tensor:
+    """The staircase in the place of the QuantizeLinear `node`, ahead of all its readers."""
     result = reader.outputs[0]
-    operands = _operands(graph, x, result.name, grid)
-    replace(graph, reader, "FakeQuantize", operands, domain=CANONICAL_DOMAIN)
+    operands = _operands(graph, node.inputs[0], result.name, grid)
+    remove(graph, reader)
+    insert_before(
+        graph,
+        node,
+        "FakeQuantize",
+        operands,
+        [result],
+        name=reader.name,
+        domain=CANONICAL_DOMAIN,
+    )
     return result
 
 

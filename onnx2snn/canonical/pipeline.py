@@ -13,6 +13,7 @@ from onnx2snn.canonical.batch_norm import FOLD_BATCH_NORM
 from onnx2snn.canonical.bodies import add_functions
 from onnx2snn.canonical.contrib import STANDARD_CONTRIB
 from onnx2snn.canonical.dequantize import DEQUANTIZE_FIRST, DEQUANTIZE_STORED
+from onnx2snn.canonical.dynamic_quantize import DYNAMIC_QUANTIZE
 from onnx2snn.canonical.fake_quantize import FAKE_QUANTIZE
 from onnx2snn.canonical.fold import FOLD_CONSTANTS
 from onnx2snn.canonical.graph import Pass
@@ -28,6 +29,7 @@ from onnx2snn.canonical.layout import (
 from onnx2snn.canonical.linear import GEMM_FACTORS, MATMUL_TO_GEMM
 from onnx2snn.canonical.noops import DROP_NOOPS, MERGE_TWINS, PLAIN_CASTS
 from onnx2snn.canonical.prepare import prepare
+from onnx2snn.canonical.qoperators import QUANTIZED_OPERATORS
 from onnx2snn.canonical.shape_values import FOLD_SHAPES, SETTLE_RESHAPE
 from onnx2snn.canonical.shapes import infer
 from onnx2snn.canonical.stairs import STAIRS
@@ -40,6 +42,8 @@ PASSES: tuple[Pass, ...] = (
     STANDARD_SWISH,
     PLAIN_CASTS,
     FOLD_CONSTANTS,
+    QUANTIZED_OPERATORS,
+    DYNAMIC_QUANTIZE,
     DEQUANTIZE_STORED,
     DEQUANTIZE_FIRST,
     FAKE_QUANTIZE,
