@@ -36,6 +36,7 @@ from onnx2snn.runtime.loading import load_model, sha256
 from onnx2snn.runtime.open import REFUSALS_KEY, is_spiking
 from onnx2snn.runtime.plan import Plan, compile_plan
 from onnx2snn.settings import AUTO, Settings
+from onnx2snn.smooth import roundings
 
 Feed = Mapping[str, NDArray[Any]]
 
@@ -93,6 +94,8 @@ def convert(
     source = Source.read(model)
     matched, plan = matched_plan(source, chosen_settings)
     _check_coverage(coverage(plan, matched.refusals, matched.merged), chosen_settings)
+    if chosen_settings.quantization == "exact":
+        _warn_of_rounding(source)
     feed = _calibration_feed(plan, calibration)
 
     def attempt(time_steps: int) -> tuple[Task, dict[str, SiteParameters]]:
@@ -176,6 +179,16 @@ def _check_coverage(report: Coverage, settings: Settings) -> None:
         raise ModelError(
             "no node of the model became spiking: it has no nonlinearity that carries a signal; "
             "`onnx2snn inspect` lists every node"
+        )
+
+
+def _warn_of_rounding(source: Source) -> None:
+    count = roundings(read_graph(source.canonical))
+    if count:
+        warnings.warn(
+            f"{count} sites do nothing but round a quantised signal, which costs accuracy at few "
+            'time steps; quantization="smooth" (--quantization smooth) leaves them out',
+            stacklevel=3,
         )
 
 

@@ -80,9 +80,7 @@ class Settings:
     def matching(self) -> Options:
         """The part that matching needs."""
         neurons = {"dynamics": "signgd", "spikes": self.spikes, "schedule": self.schedule}
-        return Options(
-            self.layer_norm, self.max_pool, self.exclude, neurons, self.quantization
-        )
+        return Options(self.layer_norm, self.max_pool, self.exclude, neurons, self.quantization)
 
 
 def _check_time_steps(time_steps: Any) -> None:

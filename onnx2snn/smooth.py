@@ -34,9 +34,14 @@ def smoothed(graph: Graph) -> Graph:
     return replace(graph, nodes=tuple(nodes))
 
 
-def _only_rounds(
-    node: Node, graph: Graph, writers: Mapping[str, Node], given: set[str]
-) -> bool:
+def roundings(graph: Graph) -> int:
+    """How many staircases of a graph that is not matched yet are no activations."""
+    return sum(node.op_type == "Identity" for node in smoothed(graph).nodes) - sum(
+        node.op_type == "Identity" for node in graph.nodes
+    )
+
+
+def _only_rounds(node: Node, graph: Graph, writers: Mapping[str, Node], given: set[str]) -> bool:
     if not node.domain or node.op_type not in _STAIRCASES:
         return False
     if node.op_type == "DynamicFakeQuantize" or node.inputs[0] in given:

@@ -56,9 +56,8 @@ def _lift(graph: gs.Graph, node: gs.Node) -> bool:
         return False
     if any(is_output(graph, tensor) for tensor in node.outputs):
         return False
-    grids = [grid_of(reader) for reader in readers]
-    first = grids[0]
-    if first is None or not first.is_uniform or not _one_scale(readers):
+    first = _one_grid(readers)
+    if first is None or not first.is_uniform:
         return False
     if is_op(node, "Pad", "Clip") and not _convert_limits(graph, node, first):
         return False
@@ -72,9 +71,12 @@ def _lift(graph: gs.Graph, node: gs.Node) -> bool:
     return True
 
 
-def _one_scale(readers: list[gs.Node]) -> bool:
-    grids = [grid_of(reader) for reader in readers]
-    return all(grid is not None and grids[0] is not None and grid.equals(grids[0]) for grid in grids)
+def _one_grid(readers: list[gs.Node]) -> Grid | None:
+    """The grid that all DequantizeLinear nodes share."""
+    first, *others = (grid_of(reader) for reader in readers)
+    if first is None or any(one is None or not one.equals(first) for one in others):
+        return None
+    return first
 
 
 def _convert_limits(graph: gs.Graph, node: gs.Node, grid: Grid) -> bool:

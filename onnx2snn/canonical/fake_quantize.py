@@ -34,11 +34,14 @@ def _join(graph: gs.Graph, node: gs.Node) -> bool:
         return False
     shared: gs.Tensor | None = None
     changed = False
+    if node.inputs[0].dtype is None:
+        node.inputs[0].dtype = node.inputs[1].dtype
     for reader in list(node.outputs[0].outputs):
         wanted = grid_of(reader) if is_dequantize(reader) else None
-        if wanted is None or reader.outputs[0].dtype != node.inputs[0].dtype:
+        if wanted is None or reader.inputs[1].dtype != node.inputs[1].dtype:
             continue
         changed = True
+        reader.outputs[0].dtype = reader.inputs[1].dtype
         if not wanted.equals(grid):
             _rescaled(graph, node, reader, grid, wanted)
         elif shared is None:

@@ -27,6 +27,7 @@ from onnx2snn.canonical.layout import (
     SUM_OF_TWO,
 )
 from onnx2snn.canonical.linear import GEMM_FACTORS, MATMUL_TO_GEMM
+from onnx2snn.canonical.nbits import PLAIN_WEIGHTS
 from onnx2snn.canonical.noops import DROP_NOOPS, MERGE_TWINS, PLAIN_CASTS
 from onnx2snn.canonical.prepare import prepare
 from onnx2snn.canonical.qoperators import QUANTIZED_OPERATORS
@@ -43,6 +44,7 @@ PASSES: tuple[Pass, ...] = (
     PLAIN_CASTS,
     FOLD_CONSTANTS,
     QUANTIZED_OPERATORS,
+    PLAIN_WEIGHTS,
     DYNAMIC_QUANTIZE,
     DEQUANTIZE_STORED,
     DEQUANTIZE_FIRST,

@@ -85,7 +85,9 @@ def _gemm(editor: _Editor) -> bool:
     bias = editor.bias(6, 1, 4)
     if operand(node, 6) is not None and bias is None:
         return False
-    attributes = {key: node.attrs[key] for key in ("alpha", "transA", "transB") if key in node.attrs}
+    attributes = {
+        key: node.attrs[key] for key in ("alpha", "transA", "transB") if key in node.attrs
+    }
     axis = 0 if node.attrs.get("transB", 0) else 1
     parts = [editor.real(0), editor.real(3, axis=axis), *([] if bias is None else [bias])]
     if operand(node, 7) is None:

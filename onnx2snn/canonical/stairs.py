@@ -38,9 +38,9 @@ class _Bounds:
     high: float
 
 
-def _rectifier(node: gs.Node | None) -> _Bounds | None:
+def _rectifier(node: gs.Node) -> _Bounds | None:
     """The bounds of Relu, or of Clip with stored ones."""
-    if node is None or not is_op(node, "Relu", "Clip"):
+    if not is_op(node, "Relu", "Clip"):
         return None
     if is_op(node, "Relu"):
         return _Bounds(0.0, np.inf)
@@ -55,11 +55,9 @@ def _rectifier(node: gs.Node | None) -> _Bounds | None:
 
 
 def _absorb_before(graph: gs.Graph, node: gs.Node) -> bool:
-    if not is_fake_quantize(node):
-        return False
-    before = producer(node.inputs[0])
-    bounds = _rectifier(before)
-    if bounds is None or before is None or sole_reader(graph, node.inputs[0]) is not node:
+    before = producer(node.inputs[0]) if is_fake_quantize(node) else None
+    bounds = None if before is None else _rectifier(before)
+    if before is None or bounds is None or sole_reader(graph, node.inputs[0]) is None:
         return False
     scale = _steps(node)[0]
     _tighten(graph, node, np.round(bounds.low / scale), np.round(bounds.high / scale))
@@ -70,8 +68,8 @@ def _absorb_before(graph: gs.Graph, node: gs.Node) -> bool:
 def _absorb_behind(graph: gs.Graph, node: gs.Node) -> bool:
     """A rectifier behind the staircase whose bounds are steps of it, or beyond all steps."""
     reader = sole_reader(graph, node.outputs[0]) if is_fake_quantize(node) else None
-    bounds = _rectifier(reader)
-    if bounds is None or reader is None:
+    bounds = None if reader is None else _rectifier(reader)
+    if reader is None or bounds is None:
         return False
     scale, low, high = _steps(node)
     wanted = [bounds.low / scale, bounds.high / scale]
@@ -137,9 +135,7 @@ STAIRS = Pass(
     ensures="no rectifier beside a staircase that its bounds could do, no staircase twice",
     run=each_node(
         lambda graph, node: (
-            _absorb_before(graph, node)
-            or _absorb_behind(graph, node)
-            or _drop_second(graph, node)
+            _absorb_before(graph, node) or _absorb_behind(graph, node) or _drop_second(graph, node)
         )
     ),
 )

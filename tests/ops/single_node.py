@@ -30,7 +30,12 @@ def feed(row: Row) -> dict[str, Array]:
 
 def run_node(node: NodeProto, row: Row, parameters: int = 0) -> Array:
     """The node in a model of its own, checked by onnx and run by onnxruntime."""
-    model = model_of(node, row, parameters)
+    return run_nodes([node], row, parameters)
+
+
+def run_nodes(nodes: list[NodeProto], row: Row, parameters: int = 0) -> Array:
+    """The nodes in a model of their own, checked by onnx and run by onnxruntime."""
+    model = model_of_nodes(nodes, row, parameters)
     onnx.checker.check_model(model)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
@@ -41,6 +46,10 @@ def run_node(node: NodeProto, row: Row, parameters: int = 0) -> Array:
 
 
 def model_of(node: NodeProto, row: Row, parameters: int = 0) -> onnx.ModelProto:
+    return model_of_nodes([node], row, parameters)
+
+
+def model_of_nodes(nodes: list[NodeProto], row: Row, parameters: int = 0) -> onnx.ModelProto:
     inputs = [
         helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, a.shape)
         for n, a in feed(row).items()
@@ -48,10 +57,33 @@ def model_of(node: NodeProto, row: Row, parameters: int = 0) -> onnx.ModelProto:
     ranks = [""] * row.operands[0].ndim if row.operands[0] is not None else []
     output = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [None for _ in ranks])
     stored = [numpy_helper.from_array(np.ones(1, "f"), f"p{n}") for n in range(parameters)]
-    graph = helper.make_graph([node], "row", inputs, [output], stored)
+    graph = helper.make_graph(nodes, "row", inputs, [output], stored)
     imports = [helper.make_opsetid("", BODY_OPSET), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
     bodies = [function_body(BY_SOURCE[row.source], parameters, BODY_OPSET)]
     return helper.make_model(graph, opset_imports=imports, ir_version=10, functions=bodies)
+
+
+def source_nodes(row: Row, operands: list[str]) -> list[NodeProto]:
+    """The ONNX nodes that the spiking one stands for, from `operands` to `y`."""
+    if row.source == "FakeQuantize":
+        zero = -int(np.asarray(row.operands[2]).reshape(-1)[0])
+        scale = np.asarray(row.operands[1])
+        axis = {"axis": int(np.argmax(scale.shape)) - scale.ndim} if scale.ndim else {}
+        stored = [
+            constant("s", scale.reshape(-1) if scale.ndim else scale),
+            constant("z", np.full(scale.size if scale.ndim else (), zero, np.uint8)),
+        ]
+        quantize = helper.make_node("QuantizeLinear", [operands[0], "s", "z"], ["q"], **axis)
+        back = helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"], "operator", **axis)
+        return [*stored, quantize, back]
+    if row.source == "DynamicFakeQuantize":
+        quantize = helper.make_node("DynamicQuantizeLinear", operands, ["q", "s", "z"])
+        return [quantize, helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"], "operator")]
+    return [helper.make_node(row.source, operands, ["y"], "operator", **row.attributes)]
+
+
+def constant(name: str, value: Array) -> NodeProto:
+    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value))
 
 
 def source_result(row: Row) -> Array:
@@ -60,7 +92,7 @@ def source_result(row: Row) -> Array:
         x = feed(row)["x0"].astype(np.float64)
         return np.asarray(x / (1 + np.exp(-row.attributes.get("alpha", 1.0) * x)))
     present = " ".join(names(row)).rstrip().split(" ")
-    return run_node(helper.make_node(row.source, present, ["y"], **row.attributes), row)
+    return run_nodes(source_nodes(row, present), row)
 
 
 def spiking_node(row: Row, **more: Any) -> tuple[NodeProto, int]:
