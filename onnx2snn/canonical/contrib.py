@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 
 import onnx_graphsurgeon as gs
 
+from onnx2snn.canonical.contrib_attention import ATTENTION
+from onnx2snn.canonical.contrib_linear import LINEAR
 from onnx2snn.canonical.graph import Pass, each_node, insert_new, is_output, operand, replace
 from onnx2snn.canonical.swish import CANONICAL_DOMAIN
 
@@ -77,6 +79,8 @@ STANDARD: Mapping[str, Callable[[gs.Graph, gs.Node], bool]] = {
     "LayerNormalization": _layer_norm,
     "QuickGelu": _quick_gelu,
     "SkipLayerNormalization": _skip_layer_norm,
+    **ATTENTION,
+    **LINEAR,
 }
 
 

@@ -12,6 +12,8 @@ from onnx2snn.canonical.upgrade import opset_of, upgrade
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.loading.detach import lower_constants
 
+_LAYOUTS = ("com.microsoft.nchwc", "com.ms.internal.nhwc")
+
 
 def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
     """A model without local functions or Constant nodes, in the target opset.
@@ -19,6 +21,7 @@ def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
     requires: heavy weights detached.
     ensures:  every output of the graph is written by a node.
     """
+    _refuse_layouts(model)
     _name_default_domain(model)
     _drop_canonical_functions(model)
     if model.functions:
@@ -29,6 +32,17 @@ def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
     model = upgrade(model)
     lower_constants(model)
     return model
+
+
+def _refuse_layouts(model: onnx.ModelProto) -> None:
+    """What onnxruntime writes for one kind of processor has no standard form."""
+    for node in model.graph.node:
+        if node.domain in _LAYOUTS:
+            raise ModelError(
+                f"node {node.name!r}: {node.op_type} of domain {node.domain!r} is in a layout for "
+                "one kind of processor; convert the original model, or save the optimised one at "
+                "level extended at most"
+            )
 
 
 def _name_early_layer_norm(model: onnx.ModelProto) -> None:

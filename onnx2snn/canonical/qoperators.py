@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
 
+from onnx2snn.canonical.editor import Editor
 from onnx2snn.canonical.graph import (
     Pass,
     constant,
     each_node,
-    fresh_name,
-    insert_before,
     new_constant,
     operand,
     replace,
@@ -24,24 +22,14 @@ _DOMAINS = (None, "", "ai.onnx", "com.microsoft")
 
 
 @dataclass(frozen=True)
-class _Editor:
+class _Editor(Editor):
     """Writes the float form of one quantised node in front of it."""
-
-    graph: gs.Graph
-    node: gs.Node
-
-    def add(self, op_type: str, inputs: list[gs.Tensor], **attributes: Any) -> gs.Tensor:
-        """The result of a new node."""
-        name = fresh_name(self.graph, f"{self.node.name or self.node.outputs[0].name}_{op_type}")
-        result = gs.Variable(name, dtype=np.dtype(np.float32))
-        insert_before(self.graph, self.node, op_type, inputs, [result], attributes, name=name)
-        return result
 
     def real(self, first: int, axis: int = 1) -> gs.Tensor:
         """Operand number `first`, whose scale and zero point follow it, as floats."""
         zero = operand(self.node, first + 2)
         parts = [*self.node.inputs[first : first + 2], *([] if zero is None else [zero])]
-        return self.add("DequantizeLinear", parts, axis=axis)
+        return self.add("DequantizeLinear", *parts, axis=axis)
 
     def quantize(self, y: gs.Tensor, first: int) -> None:
         """Let the node's output be `y`, quantised by the operands from `first` on."""
@@ -69,13 +57,13 @@ def _conv(editor: _Editor) -> bool:
         return False
     operands = [editor.real(0), editor.real(3, axis=0), *([] if bias is None else [bias])]
     attributes = {k: v for k, v in node.attrs.items() if k != "channels_last"}
-    editor.quantize(editor.add("Conv", operands, **attributes), 6)
+    editor.quantize(editor.add("Conv", *operands, **attributes), 6)
     return True
 
 
 def _matmul(editor: _Editor) -> bool:
     rank = len(editor.node.inputs[3].shape or [0, 0])
-    y = editor.add("MatMul", [editor.real(0), editor.real(3, axis=max(rank - 1, 0))])
+    y = editor.add("MatMul", editor.real(0), editor.real(3, axis=max(rank - 1, 0)))
     editor.quantize(y, 6)
     return True
 
@@ -93,13 +81,13 @@ def _gemm(editor: _Editor) -> bool:
     if operand(node, 7) is None:
         replace(editor.graph, node, "Gemm", parts, attributes)
     else:
-        editor.quantize(editor.add("Gemm", parts, **attributes), 7)
+        editor.quantize(editor.add("Gemm", *parts, **attributes), 7)
     return True
 
 
 def _binary(op_type: str) -> Callable[[_Editor], bool]:
     def rewrite(editor: _Editor) -> bool:
-        editor.quantize(editor.add(op_type, [editor.real(0), editor.real(3)]), 6)
+        editor.quantize(editor.add(op_type, editor.real(0), editor.real(3)), 6)
         return True
 
     return rewrite
@@ -111,7 +99,7 @@ def _unary(op_type: str, *kept: str) -> Callable[[_Editor], bool]:
         if node.attrs.get("channels_last", 0):
             return False
         attributes = {key: node.attrs[key] for key in kept if key in node.attrs}
-        editor.quantize(editor.add(op_type, [editor.real(0)], **attributes), 3)
+        editor.quantize(editor.add(op_type, editor.real(0), **attributes), 3)
         return True
 
     return rewrite
@@ -119,19 +107,37 @@ def _unary(op_type: str, *kept: str) -> Callable[[_Editor], bool]:
 
 def _where(editor: _Editor) -> bool:
     chosen = [editor.node.inputs[0], editor.real(1), editor.real(4)]
-    editor.quantize(editor.add("Where", chosen), 7)
+    editor.quantize(editor.add("Where", *chosen), 7)
     return True
 
 
 def _concat(editor: _Editor) -> bool:
     node = editor.node
     parts = [editor.real(first) for first in range(2, len(node.inputs), 3)]
-    editor.quantize(editor.add("Concat", parts, axis=node.attrs["axis"]), 0)
+    editor.quantize(editor.add("Concat", *parts, axis=node.attrs["axis"]), 0)
+    return True
+
+
+def _attention(editor: _Editor) -> bool:
+    """QAttention: its scales stand apart from its operands, its result is of floats."""
+    node = editor.node
+    if operand(node, 8) is not None:
+        return False
+    parts = []
+    for position, axis in ((0, 2), (1, 1)):
+        zero = operand(node, position + 6)
+        stated = [node.inputs[position], node.inputs[position + 3]]
+        stated += [] if zero is None else [zero]
+        parts.append(editor.add("DequantizeLinear", *stated, axis=axis))
+    mask = operand(node, 5)
+    operands = [*parts, node.inputs[2], *([] if mask is None else [mask])]
+    replace(editor.graph, node, "Attention", operands, node.attrs, "com.microsoft")
     return True
 
 
 _POOL = ("kernel_shape", "strides", "pads", "auto_pad", "ceil_mode", "count_include_pad")
 STANDARD: Mapping[str, Callable[[_Editor], bool]] = {
+    "QAttention": _attention,
     "QGemm": _gemm,
     "QLinearAdd": _binary("Add"),
     "QLinearAveragePool": _unary("AveragePool", *_POOL),
