@@ -135,9 +135,26 @@ def _attention(editor: _Editor) -> bool:
     return True
 
 
+def _embed(editor: _Editor) -> bool:
+    """QEmbedLayerNormalization: five stored tensors, then their scales and zero points."""
+    node, parts = editor.node, []
+    for position in range(2, 7):
+        held = [operand(node, position + offset) for offset in (0, 6, 11)]
+        present = [tensor for tensor in held if tensor is not None]
+        parts.append(editor.add("DequantizeLinear", *present) if present else gs.Variable.empty())
+    outputs = list(node.outputs)
+    operands = [*node.inputs[:2], *parts, *node.inputs[7:8]]
+    result = replace(
+        editor.graph, node, "EmbedLayerNormalization", operands, node.attrs, "com.microsoft"
+    )
+    result.outputs = outputs
+    return True
+
+
 _POOL = ("kernel_shape", "strides", "pads", "auto_pad", "ceil_mode", "count_include_pad")
 STANDARD: Mapping[str, Callable[[_Editor], bool]] = {
     "QAttention": _attention,
+    "QEmbedLayerNormalization": _embed,
     "QGemm": _gemm,
     "QLinearAdd": _binary("Add"),
     "QLinearAveragePool": _unary("AveragePool", *_POOL),

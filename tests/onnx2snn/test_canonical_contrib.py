@@ -332,3 +332,17 @@ def test_a_fused_transformer_is_the_unfused_one(bert, form):
         sites == expected == Counter(SpikingLayerNormalization=5, SpikingSoftmax=2, SpikingGelu=2)
     )
     assert error == pytest.approx(plain, rel=0.2)
+
+
+def test_a_fused_and_quantised_transformer(bert, tmp_path):
+    from onnxruntime.quantization import quantize_dynamic
+
+    logging.getLogger().setLevel(logging.ERROR)
+    result = tmp_path / "quantised.onnx"
+    quantize_dynamic(fused(bert, "raw"), result, extra_options={"DefaultTensorType": 1})
+    model = onnx.load(result)
+    assert {"QAttention", "QEmbedLayerNormalization"} <= set(types(model))
+    assert inspect_model(model).counts["analog"] == 0
+    feed = same_types(model, sentences(1, 3))
+    wanted, found = (run(m, feed)[0] for m in (model, canonicalise(model)))
+    assert relative(found, wanted) < 0.02
