@@ -33,6 +33,7 @@ from onnx2snn.canonical.prepare import prepare
 from onnx2snn.canonical.qoperators import QUANTIZED_OPERATORS
 from onnx2snn.canonical.shape_values import FOLD_SHAPES, SETTLE_RESHAPE
 from onnx2snn.canonical.shapes import infer
+from onnx2snn.canonical.softmax_axis import SOFTMAX_AXIS
 from onnx2snn.canonical.stairs import STAIRS
 from onnx2snn.canonical.swish import STANDARD_SWISH
 from onnx2snn.canonical.unary import UNARY_FUNCTIONS
@@ -58,6 +59,7 @@ PASSES: tuple[Pass, ...] = (
     MERGE_TRANSPOSES,
     MERGE_TWINS,
     FLATTEN,
+    SOFTMAX_AXIS,
     GEMM_FACTORS,
     MATMUL_TO_GEMM,
     FOLD_BATCH_NORM,

@@ -290,7 +290,8 @@ def fused(path, form):
     result = optimize_model(
         str(path), "bert", num_heads=4, hidden_size=32, opt_level=0, optimization_options=options
     )
-    return result.model
+    result.save_model_to_file(str(path.with_name(f"{form}.onnx")))
+    return onnx.load(path.with_name(f"{form}.onnx"))
 
 
 FORMS = ("basic", "extended", "raw", "index", "multi-head")
