@@ -32,7 +32,7 @@ from onnx2snn.coverage import Coverage, coverage
 from onnx2snn.match import Matched, match
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.graph import read_graph
-from onnx2snn.runtime.loading import load_model, sha256
+from onnx2snn.runtime.loading import load_model, plain_outputs, sha256
 from onnx2snn.runtime.open import REFUSALS_KEY, is_spiking
 from onnx2snn.runtime.plan import Plan, compile_plan
 from onnx2snn.settings import AUTO, Settings
@@ -53,6 +53,7 @@ class Source:
     def read(model: str | Path | onnx.ModelProto) -> Source:
         """Load, check and canonicalise a model."""
         if isinstance(model, onnx.ModelProto):
+            model = plain_outputs(model)
             return Source(model, _canonical(model), "")
         original = load_model(Path(model))
         return Source(original, _canonical(original), sha256(Path(model)))

@@ -35,7 +35,7 @@ def _keeps_rows(flat: gs.Node) -> bool:
     """Whether all axes but the last become one."""
     count = rank(flat.inputs[0])
     axis = flat.attrs.get("axis", 1)
-    return is_op(flat, "Flatten") and count is not None and axis in (-1, count - 1)
+    return is_op(flat, "Flatten") and count is not None and bool(axis in (-1, count - 1))
 
 
 def _restores(reader: gs.Node, source: gs.Tensor) -> bool:
@@ -47,7 +47,7 @@ def _restores(reader: gs.Node, source: gs.Tensor) -> bool:
     if found is None or len(found) != len(source.shape):
         return False
     pairs = zip(found, source.shape, strict=True)
-    return sum(a is None or a != b for a, b in pairs) <= 1
+    return bool(sum(a is None or a != b for a, b in pairs) <= 1)
 
 
 SOFTMAX_AXIS = Pass(
