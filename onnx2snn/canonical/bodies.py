@@ -5,11 +5,10 @@ from __future__ import annotations
 import onnx
 from onnx import helper
 
-from onnx2snn.canonical.swish import CANONICAL_DOMAIN, CANONICAL_VERSION
+from onnx2snn.canonical.swish import CANONICAL_VERSION
 from onnx2snn.canonical.upgrade import opset_of
 from onnx2snn.ops import BY_SOURCE
-from onnx2snn.ops.operator import SpikingOperator
-from onnx2snn.ops.schema import body
+from onnx2snn.ops.schema import CANONICAL_DOMAIN, source_function
 
 
 def add_functions(model: onnx.ModelProto) -> None:
@@ -20,23 +19,4 @@ def add_functions(model: onnx.ModelProto) -> None:
     if not any(entry.domain == CANONICAL_DOMAIN for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid(CANONICAL_DOMAIN, CANONICAL_VERSION))
     opset = opset_of(model)
-    model.functions.extend(_function(BY_SOURCE[op_type], opset) for op_type in sorted(used))
-
-
-def _function(operator: SpikingOperator, opset: int) -> onnx.FunctionProto:
-    """The limit of the spiking operator, which is the operator itself."""
-    defaults = [
-        helper.make_attribute(a.name, a.default)
-        for a in operator.attributes
-        if a.default is not None
-    ]
-    return helper.make_function(
-        CANONICAL_DOMAIN,
-        operator.source,
-        list(operator.operands),
-        ["Y"],
-        list(body(operator)),
-        [helper.make_opsetid("", opset)],
-        [a.name for a in operator.attributes if a.default is None],
-        defaults,
-    )
+    model.functions.extend(source_function(BY_SOURCE[op_type], opset) for op_type in sorted(used))

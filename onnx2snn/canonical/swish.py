@@ -5,8 +5,8 @@ from __future__ import annotations
 import onnx_graphsurgeon as gs
 
 from onnx2snn.canonical.graph import Pass, each_node, is_op, replace
+from onnx2snn.ops.schema import CANONICAL_DOMAIN
 
-CANONICAL_DOMAIN = "onnx2snn.canonical"
 CANONICAL_VERSION = 1
 
 

@@ -154,3 +154,13 @@ def test_every_quantised_operator(how, per_channel):
     wanted, found = (open_onnxruntime(m).run(None, {"x": images})[0] for m in (model, result))
     assert (np.abs(found - wanted) < 1e-4).mean() > 0.85
     assert np.abs(found - wanted).max() < 0.2
+
+
+@pytest.mark.parametrize(("how", "kind"), [("QDQ", "FakeQuantize"), ("dynamic", "Dynamic*")])
+def test_staircases_may_be_left_analog(how, kind):
+    model = digits("vgg", how, True)
+    found = onnx2snn.convert(
+        model, {"image": SAMPLES}, time_steps=16, tuning=0, exclude=(kind,), max_pool="fused"
+    )
+    (logits,) = onnx2snn.SpikingSession(found, device="cpu").run(None, {"image": IMAGES})
+    assert (logits.argmax(1) == LABELS).mean() > 0.95
