@@ -7,6 +7,8 @@ import onnx_graphsurgeon as gs
 from onnx2snn.canonical.graph import Pass, each_node, is_op, replace
 from onnx2snn.ops.schema import CANONICAL_DOMAIN
 
+__all__ = ["CANONICAL_DOMAIN", "CANONICAL_VERSION", "STANDARD_SWISH"]
+
 CANONICAL_VERSION = 1
 
 

@@ -4,7 +4,6 @@ Each is held against onnxruntime's own kernel, networks also against their unfus
 """
 
 import logging
-import math
 import warnings
 from collections import Counter
 from functools import cache
@@ -14,10 +13,10 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from bert import Bert
 from onnx import TensorProto, helper, numpy_helper
 from small_models import relative, value
 from test_canonical import run, types
-from torch import nn
 
 import onnx2snn
 from onnx2snn.calibration.ann import open_onnxruntime
@@ -193,54 +192,6 @@ def test_a_layout_for_one_processor_is_refused():
         canonicalise(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
 
 
-class SelfAttention(nn.Module):
-    """As in BERT."""
-
-    def __init__(self, width, heads):
-        super().__init__()
-        self.heads, self.size = heads, width // heads
-        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
-
-    def split(self, x):
-        return x.view(x.shape[0], x.shape[1], self.heads, self.size).permute(0, 2, 1, 3)
-
-    def forward(self, x, mask):
-        query, key, values = (self.split(f(x)) for f in (self.query, self.key, self.value))
-        scores = query @ key.transpose(-1, -2) / math.sqrt(self.size) + mask
-        mixed = (torch.softmax(scores, -1) @ values).permute(0, 2, 1, 3).contiguous()
-        return mixed.view(mixed.shape[0], mixed.shape[1], self.heads * self.size)
-
-
-class Layer(nn.Module):
-    def __init__(self, width, heads):
-        super().__init__()
-        self.attention, self.out = SelfAttention(width, heads), nn.Linear(width, width)
-        self.norm, self.last = (nn.LayerNorm(width, eps=1e-12) for _ in range(2))
-        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-
-    def forward(self, x, mask):
-        x = self.norm(self.out(self.attention(x, mask)) + x)
-        return self.last(self.down(nn.functional.gelu(self.up(x))) + x)
-
-
-class Bert(nn.Module):
-    def __init__(self, width=32, heads=4, layers=2):
-        super().__init__()
-        self.words, self.places = nn.Embedding(50, width), nn.Embedding(16, width)
-        self.kinds, self.norm = nn.Embedding(2, width), nn.LayerNorm(width, eps=1e-12)
-        self.layers = nn.ModuleList(Layer(width, heads) for _ in range(layers))
-        self.head = nn.Linear(width, 3)
-        self.register_buffer("places_of", torch.arange(16)[None])
-
-    def forward(self, input_ids, attention_mask, token_type_ids):
-        mask = (1.0 - attention_mask[:, None, None, :].float()) * -10000.0
-        places = self.places(self.places_of[:, : input_ids.shape[1]])
-        x = self.norm(self.words(input_ids) + self.kinds(token_type_ids) + places)
-        for layer in self.layers:
-            x = layer(x, mask)
-        return self.head(x[:, 0])
-
-
 NAMES = ["input_ids", "attention_mask", "token_type_ids"]
 
 
@@ -255,7 +206,7 @@ def sentences(count, seed):
 
 
 @pytest.fixture(scope="module")
-def bert(tmp_path_factory):
+def network(tmp_path_factory):
     """Path of the unfused network."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     torch.manual_seed(0)
@@ -294,7 +245,10 @@ def fused(path, form):
     return onnx.load(path.with_name(f"{form}.onnx"))
 
 
-FORMS = ("basic", "extended", "raw", "index", "multi-head")
+FORMS = [
+    *("extended", "index"),
+    *(pytest.param(form, marks=pytest.mark.slow) for form in ("basic", "raw", "multi-head")),
+]
 
 
 def same_types(model, feed):
@@ -323,24 +277,24 @@ def spiking_error(path, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_fused_transformer_is_the_unfused_one(bert, form):
+def test_a_fused_transformer_is_the_unfused_one(network, form):
     if form in ("raw", "index", "multi-head"):
-        kinds = types(fused(bert, form))
+        kinds = types(fused(network, form))
         assert ("MultiHeadAttention" if form == "multi-head" else "Attention") in kinds
-    error, sites = spiking_error(bert, form)
-    plain, expected = spiking_error(bert, "none")
+    error, sites = spiking_error(network, form)
+    plain, expected = spiking_error(network, "none")
     assert (
         sites == expected == Counter(SpikingLayerNormalization=5, SpikingSoftmax=2, SpikingGelu=2)
     )
     assert error == pytest.approx(plain, rel=0.2)
 
 
-def test_a_fused_and_quantised_transformer(bert, tmp_path):
+def test_a_fused_and_quantised_transformer(network, tmp_path):
     from onnxruntime.quantization import quantize_dynamic
 
     logging.getLogger().setLevel(logging.ERROR)
     result = tmp_path / "quantised.onnx"
-    quantize_dynamic(fused(bert, "raw"), result, extra_options={"DefaultTensorType": 1})
+    quantize_dynamic(fused(network, "raw"), result, extra_options={"DefaultTensorType": 1})
     model = onnx.load(result)
     assert {"QAttention", "QEmbedLayerNormalization"} <= set(types(model))
     assert inspect_model(model).counts["analog"] == 0
