@@ -73,6 +73,17 @@ def spiking(model, **settings):
         return onnx2snn.convert(model, {"image": SAMPLES}, tuning=0, strict=True, **settings)
 
 
+def accuracy(model):
+    (logits,) = onnx2snn.SpikingSession(model, device="cpu").run(None, {"image": IMAGES})
+    return (logits.argmax(1) == LABELS).mean()
+
+
+@cache
+def float_accuracy(name):
+    """That of the spiking network made from the float one."""
+    return accuracy(spiking(onnx.load(MODELS / f"digits_{name}.onnx"), time_steps=16))
+
+
 FORMS = [("QDQ", True), ("QDQ", False), ("QOperator", True), ("QOperator", False), ("dynamic", 0)]
 CASES = [
     pytest.param(name, *form, marks=() if name == "vgg" else pytest.mark.slow)
@@ -100,9 +111,7 @@ def test_smooth_networks_have_the_sites_and_accuracy_of_the_float_one(name, how,
     found = spiking(model, time_steps=16, quantization="smooth")
     sites = sum(node.domain == "onnx2snn" for node in found.graph.node)
     assert sites <= SITES[name] + 3
-    (logits,) = onnx2snn.SpikingSession(found, device="cpu").run(None, {"image": IMAGES})
-    ann = (answers(model, IMAGES).argmax(1) == LABELS).mean()
-    assert (logits.argmax(1) == LABELS).mean() >= ann - 0.02
+    assert accuracy(found) >= float_accuracy(name) - 0.02
 
 
 def test_exact_networks_warn_and_say_what_to_do():
@@ -162,5 +171,4 @@ def test_staircases_may_be_left_analog(how, kind):
     found = onnx2snn.convert(
         model, {"image": SAMPLES}, time_steps=16, tuning=0, exclude=(kind,), max_pool="fused"
     )
-    (logits,) = onnx2snn.SpikingSession(found, device="cpu").run(None, {"image": IMAGES})
-    assert (logits.argmax(1) == LABELS).mean() > 0.95
+    assert accuracy(found) > 0.95
