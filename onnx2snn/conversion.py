@@ -33,10 +33,11 @@ from onnx2snn.coverage import Coverage, coverage
 from onnx2snn.match import Matched, match
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.graph import read_graph
-from onnx2snn.runtime.loading import load_model, sha256
+from onnx2snn.runtime.loading import load_model, plain_outputs, sha256
 from onnx2snn.runtime.open import REFUSALS_KEY, is_spiking, know_operators
 from onnx2snn.runtime.plan import Plan, compile_plan
 from onnx2snn.settings import AUTO, Settings
+from onnx2snn.smooth import roundings
 
 Feed = Mapping[str, NDArray[Any]]
 
@@ -54,6 +55,7 @@ class Source:
         """Load, check and canonicalise a model."""
         know_operators()
         if isinstance(model, onnx.ModelProto):
+            model = plain_outputs(model)
             return Source(defined(model), _canonical(model), "")
         original = defined(load_model(Path(model)))
         return Source(original, _canonical(original), sha256(Path(model)))
@@ -95,6 +97,8 @@ def convert(
     source = Source.read(model)
     matched, plan = matched_plan(source, chosen_settings)
     _check_coverage(coverage(plan, matched.refusals, matched.merged), chosen_settings)
+    if chosen_settings.quantization == "exact":
+        _warn_of_rounding(source)
     feed = _calibration_feed(plan, calibration)
 
     def attempt(time_steps: int) -> tuple[Task, dict[str, SiteParameters]]:
@@ -178,6 +182,16 @@ def _check_coverage(report: Coverage, settings: Settings) -> None:
         raise ModelError(
             "no node of the model became spiking: it has no nonlinearity that carries a signal; "
             "`onnx2snn inspect` lists every node"
+        )
+
+
+def _warn_of_rounding(source: Source) -> None:
+    count = roundings(read_graph(source.canonical))
+    if count:
+        warnings.warn(
+            f"{count} sites do nothing but round a quantised signal, which costs accuracy at few "
+            'time steps; quantization="smooth" (--quantization smooth) leaves them out',
+            stacklevel=3,
         )
 
 

@@ -19,6 +19,7 @@ from onnx2snn.ops.operator import SpikingOperator
 from onnx2snn.rules import RULES, Options, RefusalError, carries_signal
 from onnx2snn.runtime.graph import Graph
 from onnx2snn.runtime.plan import LOOKUPS, WEIGHTED
+from onnx2snn.smooth import smoothed
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,8 @@ def _unique_names(nodes: Iterable[Node]) -> Iterator[Node]:
 
 def match(graph: Graph, options: Options) -> Matched:
     """Turn every node that has a spiking operator and carries a signal into a spiking one."""
+    if options.quantization == "smooth":
+        graph = smoothed(graph)
     signals = _Signals(graph)
     writer = {name: node for node in graph.nodes for name in node.outputs}
     nodes: list[Node] = []

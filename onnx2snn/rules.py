@@ -23,6 +23,7 @@ class Options:
     exclude:    node names or operator types, shell patterns allowed, to leave analog.
     neurons:    attributes common to all spiking nodes (spikes, schedule).
     softmax:    "fused" or "decomposed".
+    quantization: "exact" or "smooth".
     """
 
     layer_norm: str = "decomposed"
@@ -30,6 +31,7 @@ class Options:
     exclude: tuple[str, ...] = ()
     neurons: Mapping[str, str] | None = None
     softmax: str = "fused"
+    quantization: str = "exact"
 
 
 class RefusalError(Exception):

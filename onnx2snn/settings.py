@@ -28,6 +28,8 @@ class Settings:
     layer_norm: "decomposed" (two sites) or "fused" (one site); RMS and instance normalization too.
     max_pool:   "tree" (sites of two inputs) or "fused" (one for all of a window, Relu included).
     softmax:    "fused" (one site) or "decomposed" (two: powers, and their share of the sum).
+    quantization: of a quantised model: "exact" (every rounding of a signal is a site) or "smooth"
+                (only those that are activations, the others are left out).
     tuning:     steps of end-to-end tuning of the calibrated schedule; None for as many as the
                 model's size allows, 0 for none.
     windows:    "synchronous": all sites fire for all T steps; "sequential": each site fires for
@@ -45,6 +47,7 @@ class Settings:
     layer_norm: str = "decomposed"
     max_pool: str = "fused"
     softmax: str = "fused"
+    quantization: str = "exact"
     tuning: int | None = None
     windows: str = "synchronous"
     exclude: tuple[str, ...] = ()
@@ -65,6 +68,7 @@ class Settings:
             ("layer norm", self.layer_norm, ("decomposed", "fused")),
             ("max pool", self.max_pool, ("tree", "fused")),
             ("softmax", self.softmax, ("fused", "decomposed")),
+            ("quantization", self.quantization, ("exact", "smooth")),
         )
         for what, value, known in choices:
             if value not in known:
@@ -79,7 +83,14 @@ class Settings:
     def matching(self) -> Options:
         """The part that matching needs."""
         neurons = {"dynamics": "signgd", "spikes": self.spikes, "schedule": self.schedule}
-        return Options(self.layer_norm, self.max_pool, self.exclude, neurons, self.softmax)
+        return Options(
+            self.layer_norm,
+            self.max_pool,
+            self.exclude,
+            neurons,
+            self.softmax,
+            self.quantization,
+        )
 
 
 def _check_time_steps(time_steps: Any) -> None:

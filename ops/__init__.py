@@ -6,10 +6,12 @@ from onnx2snn.ops.celu import CELU
 from onnx2snn.ops.clip import CLIP
 from onnx2snn.ops.cos import COS
 from onnx2snn.ops.div import DIV
+from onnx2snn.ops.dynamic_fake_quantize import DYNAMIC_FAKE_QUANTIZE
 from onnx2snn.ops.elu import ELU
 from onnx2snn.ops.erf import ERF
 from onnx2snn.ops.exp import EXP
 from onnx2snn.ops.extremum import MAX, MIN
+from onnx2snn.ops.fake_quantize import FAKE_QUANTIZE
 from onnx2snn.ops.gelu import GELU
 from onnx2snn.ops.hard_sigmoid import HARD_SIGMOID
 from onnx2snn.ops.hard_swish import HARD_SWISH
@@ -63,9 +65,11 @@ OPERATORS: tuple[SpikingOperator, ...] = (
     COS,
     COSH,
     DIV,
+    DYNAMIC_FAKE_QUANTIZE,
     ELU,
     ERF,
     EXP,
+    FAKE_QUANTIZE,
     FLOOR,
     GELU,
     GLOBAL_LP_POOL,

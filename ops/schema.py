@@ -10,6 +10,8 @@ from onnx import AttributeProto, FunctionProto, NodeProto, defs, helper, parser
 from onnx2snn.ops.operator import DOMAIN, DOMAIN_VERSION, Attribute, SpikingOperator
 
 BODY_OPSET = 20
+# Sources that the standard lacks, or lacked for long, are nodes of this domain.
+CANONICAL_DOMAIN = "onnx2snn.canonical"
 
 _FLOATING = ["tensor(float)", "tensor(double)", "tensor(float16)", "tensor(bfloat16)"]
 _SCHEMA_TYPES = {
@@ -107,5 +109,26 @@ def function_body(operator: SpikingOperator, parameters: int, opset: int) -> Fun
         list(body_nodes(operator)),
         [onnx.helper.make_opsetid("", opset)],
         without_default,
+        defaults,
+    )
+
+
+def source_function(
+    operator: SpikingOperator, opset: int, domain: str = CANONICAL_DOMAIN
+) -> FunctionProto:
+    """The source operator itself as a function of `domain`: the limit as its body."""
+    defaults = [
+        helper.make_attribute(a.name, a.default)
+        for a in operator.attributes
+        if a.default is not None
+    ]
+    return helper.make_function(
+        domain,
+        operator.source,
+        list(operator.operands),
+        ["Y"],
+        list(body_nodes(operator)),
+        [helper.make_opsetid("", opset)],
+        [a.name for a in operator.attributes if a.default is None],
         defaults,
     )

@@ -18,8 +18,10 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from torch import Tensor
 
+from onnx2snn.ops import BY_SOURCE
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.node import Node
+from onnx2snn.ops.schema import CANONICAL_DOMAIN, source_function
 
 _UNKNOWN_OPSET = re.compile(r"Opset (\d+) is under development")
 _UNKNOWN_OPERATOR = re.compile(r"No Op registered|not a registered function/op")
@@ -135,6 +137,7 @@ class SingleNode:
             helper.make_graph([node], "node", inputs, outputs),
             opset_imports=imports,
             ir_version=_IR_VERSION,
+            functions=[*_bodies(self._node)],
         )
 
     def _output_names(self) -> list[str]:
@@ -144,6 +147,12 @@ class SingleNode:
             "" if not name and position in optional else f"result{position}"
             for position, name in enumerate(self._node.outputs)
         ]
+
+
+def _bodies(node: Node) -> Iterator[onnx.FunctionProto]:
+    """What onnxruntime must be told of an operator that only the canonical form has."""
+    if node.domain == CANONICAL_DOMAIN and node.op_type in BY_SOURCE:
+        yield source_function(BY_SOURCE[node.op_type], _PLAIN_OPSET)
 
 
 def _schema(node: Node, version: int) -> onnx.defs.OpSchema | None:

@@ -26,9 +26,11 @@ def open_onnxruntime(model: onnx.ModelProto | str) -> onnxruntime.InferenceSessi
     """An onnxruntime session on the CPU, without chatter.
 
     Basic optimisation only: beyond it, onnxruntime 1.31 crashes on a half-precision
-    LayerNormalization within a function body, which spiking files hold.
+    LayerNormalization within a function body, which spiking files hold. What is quantised is
+    computed as the model says, not with the integer weights that optimisation would choose.
     """
     options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     source = model if isinstance(model, str) else model.SerializeToString()

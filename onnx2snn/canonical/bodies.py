@@ -12,7 +12,7 @@ from onnx2snn.canonical.upgrade import TARGET_OPSET, opset_of
 from onnx2snn.ops import BY_SOURCE
 from onnx2snn.ops.operator import SpikingOperator
 from onnx2snn.ops.registry import by_node
-from onnx2snn.ops.schema import body_nodes
+from onnx2snn.ops.schema import source_function
 
 
 def add_functions(model: onnx.ModelProto) -> None:
@@ -61,26 +61,7 @@ def _import(model: onnx.ModelProto, domain: str) -> None:
 def _define(
     model: onnx.ModelProto, domain: str, operators: Iterable[SpikingOperator], opset: int
 ) -> None:
-    functions = [_function(domain, operator, opset) for operator in operators]
+    functions = [source_function(operator, opset, domain) for operator in operators]
     if functions:
         _import(model, domain)
     model.functions.extend(functions)
-
-
-def _function(domain: str, operator: SpikingOperator, opset: int) -> onnx.FunctionProto:
-    """The limit of the spiking operator, which is the operator itself."""
-    defaults = [
-        helper.make_attribute(a.name, a.default)
-        for a in operator.attributes
-        if a.default is not None
-    ]
-    return helper.make_function(
-        domain,
-        operator.source,
-        list(operator.operands),
-        ["Y"],
-        list(body_nodes(operator)),
-        [helper.make_opsetid("", opset)],
-        [a.name for a in operator.attributes if a.default is None],
-        defaults,
-    )

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 
 import onnx_graphsurgeon as gs
 
+from onnx2snn.canonical.contrib_attention import ATTENTION
+from onnx2snn.canonical.contrib_linear import LINEAR
 from onnx2snn.canonical.domain import CANONICAL_DOMAIN
 from onnx2snn.canonical.graph import Pass, each_node, insert_new, is_output, operand, replace
 
@@ -105,6 +107,8 @@ STANDARD: Mapping[str, Callable[[gs.Graph, gs.Node], bool]] = {
     "SimplifiedLayerNormalization": _simplified_layer_norm,
     "SkipLayerNormalization": _skip_layer_norm,
     "SkipSimplifiedLayerNormalization": _skip_simplified_layer_norm,
+    **ATTENTION,
+    **LINEAR,
 }
 
 

@@ -21,7 +21,7 @@ _GROWING = (
 )
 _NEVER = (
     *("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli"),
-    *("Multinomial", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Identity"),
+    *("Multinomial", "DequantizeLinear", "Identity"),
 )
 
 

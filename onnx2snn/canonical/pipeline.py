@@ -13,6 +13,9 @@ from onnx2snn.canonical.batch_norm import FOLD_BATCH_NORM
 from onnx2snn.canonical.bodies import add_functions
 from onnx2snn.canonical.branch import TAKE_BRANCH
 from onnx2snn.canonical.contrib import STANDARD_CONTRIB
+from onnx2snn.canonical.dequantize import DEQUANTIZE_FIRST, DEQUANTIZE_STORED
+from onnx2snn.canonical.dynamic_quantize import DYNAMIC_QUANTIZE
+from onnx2snn.canonical.fake_quantize import FAKE_QUANTIZE
 from onnx2snn.canonical.fold import FOLD_CONSTANTS
 from onnx2snn.canonical.graph import Pass
 from onnx2snn.canonical.group_norm import GROUP_NORM
@@ -26,12 +29,16 @@ from onnx2snn.canonical.layout import (
     SUM_OF_TWO,
 )
 from onnx2snn.canonical.linear import GEMM_FACTORS, MATMUL_TO_GEMM
+from onnx2snn.canonical.nbits import PLAIN_WEIGHTS
 from onnx2snn.canonical.noops import DROP_NOOPS, MERGE_TWINS, PLAIN_CASTS
 from onnx2snn.canonical.prepare import prepare
+from onnx2snn.canonical.qoperators import QUANTIZED_OPERATORS
 from onnx2snn.canonical.ranges import SCALAR_RANGES
 from onnx2snn.canonical.rms_norm import RMS_NORM, STANDARD_RMS_NORM
 from onnx2snn.canonical.shape_values import FOLD_SHAPES, SETTLE_RESHAPE
 from onnx2snn.canonical.shapes import infer
+from onnx2snn.canonical.softmax_axis import SOFTMAX_AXIS
+from onnx2snn.canonical.stairs import STAIRS
 from onnx2snn.canonical.steps import EXPONENTS, STEPS
 from onnx2snn.canonical.swish import STANDARD_SWISH
 from onnx2snn.canonical.unary import UNARY_FUNCTIONS
@@ -44,6 +51,13 @@ PASSES: tuple[Pass, ...] = (
     GROUP_NORM,
     PLAIN_CASTS,
     FOLD_CONSTANTS,
+    QUANTIZED_OPERATORS,
+    PLAIN_WEIGHTS,
+    DYNAMIC_QUANTIZE,
+    DEQUANTIZE_STORED,
+    DEQUANTIZE_FIRST,
+    FAKE_QUANTIZE,
+    STAIRS,
     FOLD_SHAPES,
     TAKE_BRANCH,
     SCALAR_RANGES,
@@ -54,6 +68,7 @@ PASSES: tuple[Pass, ...] = (
     MERGE_TRANSPOSES,
     MERGE_TWINS,
     FLATTEN,
+    SOFTMAX_AXIS,
     GEMM_FACTORS,
     MATMUL_TO_GEMM,
     FOLD_BATCH_NORM,

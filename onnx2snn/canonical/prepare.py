@@ -8,10 +8,13 @@ import onnx
 from onnx import helper, inliner
 
 from onnx2snn.canonical.bodies import adopt
+from onnx2snn.canonical.domain import CANONICAL_DOMAIN
 from onnx2snn.canonical.expand import expand
 from onnx2snn.canonical.upgrade import opset_of, upgrade
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.loading.detach import lower_constants
+
+_LAYOUTS = ("com.microsoft.nchwc", "com.ms.internal.nhwc")
 
 
 def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -20,7 +23,9 @@ def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
     requires: heavy weights detached.
     ensures:  every output of the graph is written by a node.
     """
+    _refuse_layouts(model)
     _name_default_domain(model)
+    _drop_canonical_functions(model)
     adopt(model)
     if model.functions:
         model = _inlined(model)
@@ -30,6 +35,17 @@ def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
     model = expand(upgrade(model))
     lower_constants(model)
     return model
+
+
+def _refuse_layouts(model: onnx.ModelProto) -> None:
+    """What onnxruntime writes for one kind of processor has no standard form."""
+    for node in model.graph.node:
+        if node.domain in _LAYOUTS:
+            raise ModelError(
+                f"node {node.name!r}: {node.op_type} of domain {node.domain!r} is in a layout for "
+                "one kind of processor; convert the original model, or save the optimised one at "
+                "level extended at most"
+            )
 
 
 def _name_early_layer_norm(model: onnx.ModelProto) -> None:
@@ -45,6 +61,14 @@ def _name_early_layer_norm(model: onnx.ModelProto) -> None:
         node.domain = "com.microsoft"
     if found and not any(entry.domain == "com.microsoft" for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+
+
+def _drop_canonical_functions(model: onnx.ModelProto) -> None:
+    """Leave out the bodies of the canonical form's own operators, which stay nodes."""
+    others = [function for function in model.functions if function.domain != CANONICAL_DOMAIN]
+    if len(others) < len(model.functions):
+        del model.functions[:]
+        model.functions.extend(others)
 
 
 def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:

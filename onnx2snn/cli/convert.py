@@ -66,6 +66,13 @@ from onnx2snn.ops.errors import UsageError
     help="MaxPool as the paper's tree of sites with two inputs, or as one site per window.",
 )
 @click.option(
+    "--quantization",
+    type=click.Choice(["exact", "smooth"]),
+    default="exact",
+    show_default=True,
+    help="Of a quantised model: each rounding as a site, or only those that are activations.",
+)
+@click.option(
     "--tuning",
     type=click.IntRange(min=0),
     help="Steps of end-to-end tuning [default: by the model's size; 0 for none].",

@@ -2,5 +2,6 @@
 
 from onnx2snn.runtime.loading.checks import check_model
 from onnx2snn.runtime.loading.load import load_model, parse_model, sha256
+from onnx2snn.runtime.loading.outputs import plain_outputs
 
-__all__ = ["check_model", "load_model", "parse_model", "sha256"]
+__all__ = ["check_model", "load_model", "parse_model", "plain_outputs", "sha256"]

@@ -14,6 +14,7 @@ import onnx
 
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.loading.checks import check_model
+from onnx2snn.runtime.loading.outputs import plain_outputs
 
 _CHUNK = 1 << 22
 _BITS: dict[int, int] = {
@@ -40,6 +41,7 @@ def load_model(path: Path) -> onnx.ModelProto:
     try:
         for tensor in _external_tensors(model):
             _load_external(tensor, path.parent)
+        model = plain_outputs(model)
         check_model(model)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error

@@ -200,3 +200,9 @@ def test_bounds_of_clip_are_scalars(capsys):
     result = check(unshaped(text(body)))
     assert [list(t.dims) for t in result.graph.initializer] == [[], []]
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("opset", "axis"), [(9, 3), (11, 3), (13, 3), (13, -1)])
+def test_softmax_over_the_last_axis_has_one_form(opset, axis):
+    body = f"y = Softmax<axis={axis}>(x)"
+    assert types(check(unshaped(text(body, opset)))) == ["Softmax"]

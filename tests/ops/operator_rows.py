@@ -87,6 +87,12 @@ def global_pool(*shape: int, sites: str = "fused") -> Row:
     return Row("GlobalMaxPool", (f(*shape),), {}, extra, shape=(3, *shape[2:]))
 
 
+def staircase(x: Array, scale: Any, zero: int) -> Row:
+    """QuantizeLinear to 8 bits without sign, and back."""
+    bounds = [np.array(limit - zero, np.float32) for limit in (0, 255)]
+    return Row("FakeQuantize", (x, np.asarray(scale, np.float32), *bounds))
+
+
 def layer_norm(shape: tuple[int, ...], axis: int, bias: bool, sites: str, **more: Any) -> Row:
     operands = (f(*shape), f(*shape[axis:]), f(*shape[axis:]) if bias else None)
     return Row(
@@ -150,10 +156,16 @@ ROWS = [
     Row("Clip", (f(3, 7), None, None)),
     Row("Clip", (f(3, 7), bound(1), bound(-1))),
     unary("Cos"),
+    Row("DynamicFakeQuantize", (f(1, 3, 7),), {}, {"axes": [-2, -1]}),
+    Row("DynamicFakeQuantize", (np.zeros((1, 5), np.float32),), {}, {"axes": [-1]}),
+    Row("DynamicFakeQuantize", (np.abs(f(1, 5)),), {}, {"axes": [-1]}),
     unary("Elu"),
     unary("Elu", alpha=0.3),
     unary("Erf"),
     unary("Exp"),
+    staircase(f(3, 7), 0.03, 120),
+    staircase(f(3, 7), 0.05, 0),
+    staircase(f(2, 4, 3), np.array([[0.1], [0.02], [0.3], [0.5]]), 7),
     unary("Gelu"),
     unary("Gelu", approximate="tanh"),
     global_pool(2, 3, 5, 4),

@@ -76,12 +76,35 @@ def source_nodes(row: Row, operands: Sequence[str]) -> list[NodeProto]:
         for node in nodes:
             node.input[:] = [operands[0] if name == "x0" else name for name in node.input]
         return nodes
+    if row.source in ("FakeQuantize", "DynamicFakeQuantize"):
+        return quantised(row, operands)
     names = [*operands, *(f"stored{n}" for n in range(len(row.stored)))]
     return [helper.make_node(row.source, names, ["y"], "operator", **row.attributes)]
 
 
 def source_stored(row: Row) -> list[onnx.TensorProto]:
     return [numpy_helper.from_array(a, f"stored{n}") for n, a in enumerate(row.stored)]
+
+
+def quantised(row: Row, operands: Sequence[str]) -> list[NodeProto]:
+    """The pair of ONNX nodes that a staircase stands for."""
+    if row.source == "DynamicFakeQuantize":
+        quantize = helper.make_node("DynamicQuantizeLinear", operands, ["q", "s", "z"])
+        return [quantize, helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"], "operator")]
+    zero = -int(np.asarray(row.operands[2]).reshape(-1)[0])
+    scale = np.asarray(row.operands[1])
+    axis = {"axis": int(np.argmax(scale.shape)) - scale.ndim} if scale.ndim else {}
+    stored = [
+        constant("s", scale.reshape(-1) if scale.ndim else scale),
+        constant("z", np.full(scale.size if scale.ndim else (), zero, np.uint8)),
+    ]
+    quantize = helper.make_node("QuantizeLinear", [operands[0], "s", "z"], ["q"], **axis)
+    back = helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"], "operator", **axis)
+    return [*stored, quantize, back]
+
+
+def constant(name: str, value: Array) -> NodeProto:
+    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value))
 
 
 def source_result(row: Row) -> Array:

@@ -1,0 +1,303 @@
+"""Fused operators of onnxruntime and its transformer tools, written out again.
+
+Each is held against onnxruntime's own kernel, networks also against their unfused form.
+"""
+
+import logging
+import warnings
+from collections import Counter
+from functools import cache
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from bert import Bert
+from onnx import TensorProto, helper, numpy_helper
+from small_models import relative, value
+from test_canonical import run, types
+
+import onnx2snn
+from onnx2snn.calibration.ann import open_onnxruntime
+from onnx2snn.canonical import canonicalise
+from onnx2snn.inspection import inspect_model
+from onnx2snn.ops.errors import ModelError
+
+RNG = np.random.default_rng(0)
+BATCH, LENGTH, WIDTH, HEADS = 3, 5, 8, 2
+
+
+def normal(*shape):
+    return RNG.normal(size=shape).astype("f")
+
+
+def single(op_type, operands, kinds=None, outputs=1, **attributes):
+    """A model of one node of com.microsoft; arrays are stored, others are inputs by shape."""
+    names, inputs, stored = [], [], []
+    for i, operand in enumerate(operands):
+        names.append("" if operand is None else f"x{i}")
+        if isinstance(operand, np.ndarray):
+            stored.append(numpy_helper.from_array(operand, f"x{i}"))
+        elif operand is not None:
+            kind = (kinds or {}).get(i, TensorProto.FLOAT)
+            inputs.append(value(f"x{i}", *operand, kind=kind))
+    results = [f"y{i}" for i in range(outputs)]
+    node = helper.make_node(op_type, names, results, "n", domain="com.microsoft", **attributes)
+    kinds = [TensorProto.INT32 if name == "y1" else TensorProto.FLOAT for name in results]
+    results = [
+        helper.make_tensor_value_info(name, kind, None)
+        for name, kind in zip(results, kinds, strict=True)
+    ]
+    graph = helper.make_graph([node], "g", inputs, results, stored)
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(graph, opset_imports=imports, ir_version=8)
+
+
+def check(model, feed):
+    """The canonical form, equal to onnxruntime's kernel and free of its domain."""
+    result = canonicalise(model)
+    assert not [node.op_type for node in result.graph.node if node.domain == "com.microsoft"]
+    for wanted, found in zip(run(model, feed), run(result, feed), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=2e-5)
+    return result
+
+
+LENGTHS = np.array([5, 2, 1], np.int32)
+MASKS = {
+    "none": (None, None),
+    "lengths": (("N",), LENGTHS),
+    "rows": (("N", LENGTH), (np.arange(LENGTH) < LENGTHS[:, None]).astype(np.int32)),
+    "full": (("N", LENGTH, LENGTH), RNG.integers(0, 2, (BATCH, LENGTH, LENGTH)).astype(np.int32)),
+}
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("attributes", [{}, {"unidirectional": 1}, {"scale": 0.3}])
+def test_attention(mask, biased, attributes):
+    shape, values = MASKS[mask]
+    bias = ("N", HEADS, LENGTH, LENGTH) if biased else None
+    operands = [
+        ("N", LENGTH, WIDTH),
+        normal(WIDTH, 3 * WIDTH),
+        normal(3 * WIDTH),
+        shape,
+        None,
+        bias,
+    ]
+    model = single("Attention", operands, {3: TensorProto.INT32}, num_heads=HEADS, **attributes)
+    feed = {"x0": normal(BATCH, LENGTH, WIDTH)}
+    if values is not None:
+        feed["x3"] = values
+    if biased:
+        feed["x5"] = normal(BATCH, HEADS, LENGTH, LENGTH)
+    check(model, feed)
+    assert inspect_model(model).counts["analog"] == 0
+
+
+def test_attention_of_unequal_widths():
+    sizes = [WIDTH, WIDTH, 2 * WIDTH]
+    operands = [("N", LENGTH, WIDTH), normal(WIDTH, sum(sizes)), normal(sum(sizes))]
+    model = single("Attention", operands, num_heads=HEADS, qkv_hidden_sizes=sizes)
+    check(model, {"x0": normal(BATCH, LENGTH, WIDTH)})
+
+
+@pytest.mark.parametrize("mask", ["none", "lengths", "rows"])
+@pytest.mark.parametrize("biased", [True, False])
+def test_multi_head_attention(mask, biased):
+    shape, values = MASKS[mask]
+    signals = [("N", LENGTH, WIDTH)] * 3
+    bias = normal(3 * WIDTH) if biased else None
+    extra = ("N", HEADS, LENGTH, LENGTH) if biased else None
+    operands = [*signals, bias, shape, extra]
+    model = single("MultiHeadAttention", operands, {4: TensorProto.INT32}, num_heads=HEADS)
+    feed = {f"x{i}": normal(BATCH, LENGTH, WIDTH) for i in range(3)}
+    if values is not None:
+        feed["x4"] = values
+    if biased:
+        feed["x5"] = normal(BATCH, HEADS, LENGTH, LENGTH)
+    check(model, feed)
+    assert inspect_model(model).counts["analog"] == 0
+
+
+def test_attention_that_keeps_the_past_is_named():
+    operands = [
+        *[("N", LENGTH, WIDTH), normal(WIDTH, 3 * WIDTH), normal(3 * WIDTH)],
+        *[None, (2, "N", HEADS, 3, WIDTH // HEADS)],
+    ]
+    model = single("Attention", operands, outputs=2, num_heads=HEADS)
+    (left,) = canonicalise(model).graph.node
+    assert left.op_type == "Attention"
+
+
+@pytest.mark.parametrize("outputs", [2, 3])
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("placed", [True, False])
+def test_embeddings(outputs, masked, placed):
+    row = ("N", LENGTH)
+    operands = [
+        *[row, row, normal(20, WIDTH), normal(LENGTH + 2, WIDTH), normal(2, WIDTH)],
+        *[normal(WIDTH), normal(WIDTH), row if masked else None, row if placed else None],
+    ]
+    whole = dict.fromkeys((0, 1, 7, 8), TensorProto.INT32)
+    model = single("EmbedLayerNormalization", operands, whole, outputs, epsilon=1e-5)
+    feed = {
+        "x0": RNG.integers(0, 20, (BATCH, LENGTH)).astype(np.int32),
+        "x1": RNG.integers(0, 2, (BATCH, LENGTH)).astype(np.int32),
+    }
+    if masked:
+        feed["x7"] = MASKS["rows"][1]
+    if placed:
+        feed["x8"] = RNG.integers(0, LENGTH, (BATCH, LENGTH)).astype(np.int32)
+    assert types(check(model, feed)).count("LayerNormalization") == 1
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("attributes", [{}, {"transA": 1, "alpha": 0.5}, {"transB": 1}])
+def test_fused_matmul(stored, attributes):
+    left, right = ((2, 4, 3), (2, 4, 3)) if attributes else ((2, 3, 4), (2, 4, 3))
+    if attributes.get("transB"):
+        left, right = (2, 3, 4), (2, 5, 4)
+    model = single("FusedMatMul", [left, normal(*right) if stored else right], **attributes)
+    check(model, {"x0": normal(*left)} | ({} if stored else {"x1": normal(*right)}))
+
+
+@pytest.mark.parametrize(
+    ("activation", "parameters"),
+    [("Relu", []), ("LeakyRelu", [0.2]), ("HardSigmoid", [0.3, 0.4]), ("Clip", [-0.5, 1.5])],
+)
+def test_fused_convolution(activation, parameters):
+    operands = [("N", 2, 6, 6), normal(4, 2, 3, 3), normal(4), ("N", 4, 6, 6)]
+    attributes = {"activation": activation, "pads": [1, 1, 1, 1]}
+    if parameters:
+        attributes["activation_params"] = parameters
+    model = single("FusedConv", operands, **attributes)
+    feed = {"x0": normal(2, 2, 6, 6), "x3": normal(2, 4, 6, 6)}
+    assert types(check(model, feed)) == ["Conv", "Add", activation]
+
+
+@pytest.mark.parametrize(("activation", "alpha"), [("Relu", None), ("LeakyRelu", 0.3)])
+def test_fused_gemm(activation, alpha):
+    attributes = {} if alpha is None else {"activation_alpha": alpha}
+    operands = [("N", 4), normal(3, 4), normal(3)]
+    model = single("FusedGemm", operands, transB=1, alpha=0.5, activation=activation, **attributes)
+    assert types(check(model, {"x0": normal(5, 4)})) == ["Gemm", activation]
+
+
+def test_a_layout_for_one_processor_is_refused():
+    node = helper.make_node("Conv", ["x", "w"], ["y"], "c", domain="com.microsoft.nchwc")
+    graph = helper.make_graph([node], "g", [value("x", 1)], [value("y", 1)])
+    with pytest.raises(ModelError, match=r"node 'c'.*level extended"):
+        canonicalise(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+
+
+NAMES = ["input_ids", "attention_mask", "token_type_ids"]
+
+
+def sentences(count, seed):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(2, 9, (count, 1))
+    return {
+        "input_ids": rng.integers(0, 50, (count, 8)),
+        "attention_mask": (np.arange(8) < lengths).astype(np.int64),
+        "token_type_ids": rng.integers(0, 2, (count, 8)),
+    }
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """Path of the unfused network."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("bert") / "bert.onnx"
+    axes = {name: {0: "batch", 1: "length"} for name in NAMES} | {"logits": {0: "batch"}}
+    example = tuple(torch.from_numpy(array) for array in sentences(2, 0).values())
+    names = {"input_names": NAMES, "output_names": ["logits"], "dynamic_axes": axes}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = Bert().eval()
+        torch.onnx.export(model, example, str(path), dynamo=False, opset_version=14, **names)
+    return path
+
+
+def fused(path, form):
+    """The network as onnxruntime's tools fuse it."""
+    logging.getLogger("fusion_base").setLevel(logging.ERROR)
+    if form in ("basic", "extended"):
+        options = ort.SessionOptions()
+        options.graph_optimization_level = getattr(
+            ort.GraphOptimizationLevel, f"ORT_ENABLE_{form.upper()}"
+        )
+        options.optimized_model_filepath = str(path.with_name(f"{form}.onnx"))
+        ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnx.load(options.optimized_model_filepath)
+    from onnxruntime.transformers.fusion_options import FusionOptions
+    from onnxruntime.transformers.optimizer import optimize_model
+
+    options = FusionOptions("bert")
+    options.use_raw_attention_mask(form == "raw")
+    options.use_multi_head_attention = form == "multi-head"
+    result = optimize_model(
+        str(path), "bert", num_heads=4, hidden_size=32, opt_level=0, optimization_options=options
+    )
+    result.save_model_to_file(str(path.with_name(f"{form}.onnx")))
+    return onnx.load(path.with_name(f"{form}.onnx"))
+
+
+FORMS = [
+    *("extended", "index"),
+    *(pytest.param(form, marks=pytest.mark.slow) for form in ("basic", "raw", "multi-head")),
+]
+
+
+def same_types(model, feed):
+    """The feed in the integer types that the fused model asks for."""
+    kinds = {info.name: info.type.tensor_type.elem_type for info in model.graph.input}
+    return {
+        name: array.astype(helper.tensor_dtype_to_np_dtype(kinds[name]))
+        for name, array in feed.items()
+    }
+
+
+@cache
+def spiking_error(path, form):
+    """Relative error of the SNN, and the roles of its nodes."""
+    model = onnx.load(path) if form == "none" else fused(path, form)
+    feed, test = (same_types(model, sentences(*how)) for how in ((64, 1), (100, 2)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        spiking = onnx2snn.convert(model, feed, time_steps=16, tuning=0, strict=True)
+    wanted = open_onnxruntime(str(path)).run(None, sentences(100, 2))[0]
+    (limit,) = open_onnxruntime(spiking).run(None, test)
+    assert relative(limit, wanted) < 1e-4
+    (found,) = onnx2snn.SpikingSession(spiking, device="cpu").run(None, test)
+    kinds = Counter(n.op_type for n in spiking.graph.node if n.domain == "onnx2snn")
+    return relative(found, wanted), kinds
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_fused_transformer_is_the_unfused_one(network, form):
+    if form in ("raw", "index", "multi-head"):
+        kinds = types(fused(network, form))
+        assert ("MultiHeadAttention" if form == "multi-head" else "Attention") in kinds
+    error, sites = spiking_error(network, form)
+    plain, expected = spiking_error(network, "none")
+    assert (
+        sites == expected == Counter(SpikingLayerNormalization=5, SpikingSoftmax=2, SpikingGelu=2)
+    )
+    assert error == pytest.approx(plain, rel=0.2)
+
+
+def test_a_fused_and_quantised_transformer(network, tmp_path):
+    from onnxruntime.quantization import quantize_dynamic
+
+    logging.getLogger().setLevel(logging.ERROR)
+    result = tmp_path / "quantised.onnx"
+    quantize_dynamic(fused(network, "raw"), result, extra_options={"DefaultTensorType": 1})
+    model = onnx.load(result)
+    assert {"QAttention", "QEmbedLayerNormalization"} <= set(types(model))
+    assert inspect_model(model).counts["analog"] == 0
+    feed = same_types(model, sentences(1, 3))
+    wanted, found = (run(m, feed)[0] for m in (model, canonicalise(model)))
+    assert relative(found, wanted) < 0.02
