@@ -85,7 +85,7 @@ def residual_mlp() -> onnx.ModelProto:
 
 
 def analog_middle() -> onnx.ModelProto:
-    """Sign stays analog between spiking nodes; ArgMax and Cast at the end."""
+    """Sign, excluded, stays analog between spiking nodes; ArgMax and Cast at the end."""
     w = Weights(3)
     nodes = [
         NODE("Gemm", ["x", w.draw("w1", 6, 8), w.draw("b1", 8)], ["a"]),
@@ -161,6 +161,7 @@ def spiking(
     """The converted model; calls share it, so nobody may change it."""
     settings = {
         "time_steps": TIME_STEPS,
+        "exclude": ("Sign",),
         "spikes": spikes,
         "layer_norm": layer_norm,
         "max_pool": "tree" if name == "conv_net" else "fused",
