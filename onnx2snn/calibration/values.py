@@ -1,4 +1,4 @@
-"""What the ANN computes on the calibration data, with its canonical form held against it."""
+"""What the ANN computes on the calibration data."""
 
 from __future__ import annotations
 
@@ -14,14 +14,8 @@ from torch import Tensor
 
 from onnx2snn.calibration import data as calibration_data
 from onnx2snn.calibration.ann import Feed, activations
-from onnx2snn.ops.errors import ModelError
+from onnx2snn.calibration.same import check_canonical
 from onnx2snn.runtime.plan import Plan
-
-CANONICAL_TOLERANCE = 1e-3
-HALF_TOLERANCE = 3e-2
-# A number close to a step's edge may round to either side, and steps follow from steps.
-QUANTISED_TOLERANCE = 0.2
-_STAIRCASES = ("FakeQuantize", "DynamicFakeQuantize")
 
 
 @dataclass(frozen=True)
@@ -49,10 +43,10 @@ def ann_values(
     wanted = [name for name in varying if name in known]
     outputs = [o.name for o in plan.graph.outputs]
     one = first_samples(feed, 1)
-    model = _with_open_batch(canonical)
+    model = with_open_batch(canonical)
     first = activations(model, [*wanted, *outputs], one)
-    quantised = any(node.op_type in _STAIRCASES for node in graph.node)
-    _check_canonical(original, outputs, first, one, quantised)
+    answers = {name: first[name] for name in outputs}
+    check_canonical(with_open_batch(original), canonical, answers, one)
     neurons = max((first[name].numel() for name in wanted), default=1)
     samples = calibration_data.affordable(sample_count(feed), time_steps, neurons)
     found = activations(model, [*wanted, *outputs], first_samples(feed, samples))
@@ -63,8 +57,8 @@ def ann_values(
         if name in plan.constants
     }
     values = {name: single(tensor) for name, tensor in {**tensors, **constants}.items()}
-    answers = {n: found[n].float() for n in outputs if found[n].is_floating_point()}
-    return AnnValues(values, answers, frozenset(varying) - known, samples)
+    decoded = {n: found[n].float() for n in outputs if found[n].is_floating_point()}
+    return AnnValues(values, decoded, frozenset(varying) - known, samples)
 
 
 def single(tensor: Tensor) -> Tensor:
@@ -72,29 +66,7 @@ def single(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def _check_canonical(
-    original: onnx.ModelProto,
-    outputs: list[str],
-    found: Mapping[str, Tensor],
-    feed: Feed,
-    quantised: bool,
-) -> None:
-    """The canonical form must answer as the original model does."""
-    expected = activations(_with_open_batch(original), outputs, feed)
-    for name in outputs:
-        reference = expected[name].double()
-        difference = (found[name].double() - reference).norm()
-        half = expected[name].dtype in (torch.float16, torch.bfloat16)
-        tolerance = HALF_TOLERANCE if half else CANONICAL_TOLERANCE
-        tolerance = QUANTISED_TOLERANCE if quantised else tolerance
-        if difference > tolerance * reference.norm().clamp_min(1e-3):
-            raise ModelError(
-                f"output '{name}' of the canonical form differs from the model's by "
-                f"{float(difference):.2g}; this is a fault of onnx2snn, please report it"
-            )
-
-
-def _with_open_batch(model: onnx.ModelProto) -> onnx.ModelProto:
+def with_open_batch(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with the first axis of its inputs and outputs left open."""
     opened = onnx.ModelProto()
     opened.CopyFrom(model)

@@ -29,6 +29,20 @@ def run(model: bytes, name: str, x: np.ndarray) -> np.ndarray:
     return session.run(None, {name: x})[0]
 
 
+def scores(model: onnx.ModelProto) -> bytes:
+    """The model up to its last softmax, if any.
+
+    Equal weights add up to equal scores of 1e9, whose rounding is all that softmax would see.
+    """
+    cut = onnx.ModelProto()
+    cut.CopyFrom(model)
+    last = [node for node in cut.graph.node if node.op_type.endswith("Softmax")]
+    if last:
+        del cut.graph.output[:]
+        cut.graph.output.append(onnx.ValueInfoProto(name=last[-1].input[0]))
+    return cut.SerializeToString()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("network", NAMES)
 def test_light_model(network: str) -> None:
@@ -42,6 +56,5 @@ def test_light_model(network: str) -> None:
     report = inspect_model(spiking)
     assert report.counts["analog"] == 0
     assert report.counts["spiking"] >= 10
-    wanted = run(path.read_bytes(), info.name, x)
-    given = run(spiking.SerializeToString(), info.name, x)
-    np.testing.assert_allclose(given, wanted, rtol=1e-4, atol=1e-6)
+    given, wanted = (run(scores(m), info.name, x) for m in (spiking, source))
+    np.testing.assert_allclose(given.ravel(), wanted.ravel(), rtol=1e-4)
