@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 ROOT := $(CURDIR)
+# One process per core with one thread each; a file's tests share what they have converted.
+PYTEST := -m pytest -q -n auto --dist loadfile
 PIP := pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test test-all test-wheel lint bench bench-accuracy clean
@@ -17,10 +19,10 @@ demo: $(STAMP)
 	$(BIN)/python -m models.demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not slow" tests
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m "not slow" tests
 
 test-all: $(STAMP)
-	$(BIN)/python -m pytest -q tests
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) tests
 
 # The wheel is where the mapping of ops/ and runtime/ is real; its tests run from elsewhere,
 # since the repository root would shadow the installed package.
@@ -29,7 +31,7 @@ test-wheel:
 	$(PYTHON) -m venv build/clean
 	build/clean/bin/pip wheel --quiet --no-deps --wheel-dir build/wheel .
 	build/clean/bin/$(PIP) -c constraints.txt "$$(ls build/wheel/*.whl)[test]"
-	cd build/elsewhere && $(ROOT)/build/clean/bin/python -m pytest -q -m "not slow" \
+	cd build/elsewhere && OMP_NUM_THREADS=1 $(ROOT)/build/clean/bin/python $(PYTEST) -m "not slow" \
 		-c $(ROOT)/pyproject.toml --rootdir $(ROOT) -p no:cacheprovider $(ROOT)/tests
 
 # Types and import contracts are checked on the installed form of the package.

@@ -20,8 +20,9 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -49,13 +50,12 @@ Row = dict[str, Any]
 
 def import_torchvision() -> Any:
     """The module, with the operators declared that a CPU build of torch cannot load."""
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library: Any = torch.library
+    fragment = library.Library("torchvision", "FRAGMENT")
     for name in MISSING:
         if not hasattr(torch.ops.torchvision, name):
-            library.define(f"{name}(Tensor x) -> Tensor")
-    import torchvision
-
-    return torchvision, library
+            fragment.define(f"{name}(Tensor x) -> Tensor")
+    return import_module("torchvision"), fragment
 
 
 def classifiers() -> list[str]:
@@ -72,7 +72,8 @@ def measure(name: str, exporter: str, opset: int, coverage_only: bool) -> Row:
     size = SIZES.get(name, 224)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.onnx"
-        export(module, path, (3, size, size), opset=opset, exporter=exporter)
+        kind: Literal["torchscript", "dynamo"] = "dynamo" if exporter == "dynamo" else "torchscript"
+        export(module, path, (3, size, size), opset=opset, exporter=kind)
         del module
         if coverage_only:
             return dict(inspect_model(path).counts)
@@ -140,8 +141,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     if sys.argv[1:2] == ["--measure"]:
         _limit_memory()
-        name, exporter, opset, coverage_only = sys.argv[2:]
-        print(json.dumps(measure(name, exporter, int(opset), coverage_only == "1")))
+        name, exporter, version, coverage_only = sys.argv[2:]
+        print(json.dumps(measure(name, exporter, int(version), coverage_only == "1")))
         return
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*")
