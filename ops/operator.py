@@ -57,8 +57,12 @@ class Attribute:
             )
 
 
+PAPER = "signgd_paper"
+INTEGRATING = ("if", "lif")
+DYNAMICS = ("signgd", PAPER, *INTEGRATING)
+
 NEURON_ATTRIBUTES = (
-    Attribute("dynamics", "string", "signgd", ("signgd",)),
+    Attribute("dynamics", "string", "signgd", DYNAMICS),
     Attribute("spikes", "string", "binary", tuple(ALPHABETS)),
     Attribute("schedule", "string", "calibrated"),
 )
@@ -144,11 +148,22 @@ class SpikingOperator:
         )
 
 
-def unary(function: Callable[..., Target], *names: str) -> Build:
-    """One site whose target takes the attributes `names`: target = function(**attributes)."""
+def is_paper(attributes: Mapping[str, Any]) -> bool:
+    """Whether a node's neurons are to be, bit for bit, those of the paper's own code."""
+    return bool(attributes["dynamics"] == PAPER)
+
+
+def unary(
+    function: Callable[..., Target], *names: str, paper: Callable[..., Target] | None = None
+) -> Build:
+    """One site whose target takes the attributes `names`: target = function(**attributes).
+
+    paper: the function of the paper's own code, where it has another one.
+    """
 
     def build(lowering: Lowering, operands: tuple[str, ...], attributes: Mapping[str, Any]) -> str:
-        target = function(**{name: attributes[name] for name in names})
+        chosen = paper if paper is not None and is_paper(attributes) else function
+        target = chosen(**{name: attributes[name] for name in names})
         return lowering.site("output", target, *operands)
 
     return build

@@ -44,3 +44,23 @@ SCHEDULES: dict[str, Schedule] = {
         Schedule("constant", lambda t, eta, decay: np.full_like(t, eta)),
     )
 }
+
+
+def integration(
+    time_steps: int, tau: float | None, membrane: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """eta(t) and theta(t) / Theta of integrate-and-fire neurons, as `ops.neurons` derives them.
+
+        eta(t) = e / (1 - (1-e)^t),  theta(t) = eta(t) Theta (1 - h (1-e)^t)
+
+    tau:      1 / e, membrane time constant in steps; None for IF, e -> 0: eta(t) = 1 / t.
+    membrane: h, initial membrane potential as a share of the threshold.
+    """
+    t = np.arange(1, time_steps + 1, dtype=np.float64)
+    if tau is None:
+        return 1 / t, (1 - membrane) / t
+    if not (np.isfinite(tau) and tau >= 1):
+        raise UsageError(f"tau is {tau}; it must be at least one time step")
+    left = (1 - 1 / tau) ** t
+    eta = 1 / tau / (1 - left)
+    return eta, eta * (1 - membrane * left)

@@ -68,6 +68,15 @@ def single(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
+def check_canonical(
+    original: onnx.ModelProto, canonical: onnx.ModelProto, plan: Plan, feed: Feed
+) -> None:
+    """Hold the canonical form against the original model on the first sample."""
+    outputs, one = [o.name for o in plan.graph.outputs], first_samples(feed, 1)
+    found = activations(_with_open_batch(canonical), outputs, one)
+    _check_canonical(original, outputs, found, one)
+
+
 def _check_canonical(
     original: onnx.ModelProto, outputs: list[str], found: Mapping[str, Tensor], feed: Feed
 ) -> None:
