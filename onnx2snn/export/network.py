@@ -74,8 +74,9 @@ def read_network(source: Source, time_steps: int | None, precision: str) -> Netw
     once.write()
     inputs: dict[str, SiteInputs] = {}
     courses: dict[str, Array] = {}
+    integrating = {step.site.name for step in plan.sites if step.neuron == "integrate"}
     for site, own in parameters.items():
-        inputs[site], rows = _schedule(names, site, own, steps)
+        inputs[site], rows = _schedule(names, site, own, steps, site in integrating)
         courses |= rows
     step = Step(plan, once, Writer(store, rewrites=rewrites), inputs)
     step.write()
@@ -96,7 +97,7 @@ def _checked(time_steps: int | None, held: int) -> int:
 
 
 def _schedule(
-    names: Names, site: str, own: Parameters, steps: int
+    names: Names, site: str, own: Parameters, steps: int, integrating: bool
 ) -> tuple[SiteInputs, dict[str, Array]]:
     """What a site reads at each step, and the arrays that hold it for all steps."""
     rows: dict[str, Array] = {}
@@ -113,5 +114,11 @@ def _schedule(
         over_time("step_size", own.step_sizes[:steps].numpy()),
         over_time("threshold", thresholds) if thresholds.any() else "",
         "" if active.all() else over_time("active", active),
+        over_time("rate", _rates(own, steps)) if integrating else "",
     )
     return inputs, rows
+
+
+def _rates(own: Parameters, steps: int) -> Array:
+    assert own.rates is not None
+    return np.asarray(own.rates[:steps].numpy())
