@@ -25,7 +25,7 @@ class Drive(NamedTuple):
     currents:   x_i(t), one tensor [K, *operand] per operand.
     step_sizes: scale * eta(t), shape [K, *broadcastable to the site].
     thresholds: scale * theta(t), likewise.
-    rates:      eta(t) alone, likewise.
+    rates:      eta(t) alone, for these K steps and all before them.
     start:      time steps before these.
     seed:       of random spikes.
     """
@@ -37,11 +37,26 @@ class Drive(NamedTuple):
     start: int = 0
     seed: int = 0
 
+    @property
+    def now(self) -> Tensor:
+        """eta(t) of these steps."""
+        return self.rates[self.start :]
+
+    def kept(self) -> tuple[Tensor, ...]:
+        """eta(t) / eta(t-1), 0 at the first step of all, step by step."""
+        return shares_kept(self.rates)[self.start :].unbind()
+
     def steps(self) -> Iterator[tuple[tuple[Tensor, ...], Tensor, Tensor, Tensor]]:
         """Currents, step size, threshold and rate, step by step."""
         currents = zip(*(x.unbind() for x in self.currents), strict=True)
-        schedule = (self.step_sizes, self.thresholds, self.rates)
+        schedule = (self.step_sizes, self.thresholds, self.now)
         yield from zip(currents, *(course.unbind() for course in schedule), strict=True)
+
+
+def shares_kept(rates: Tensor) -> Tensor:
+    """eta(t) / eta(t-1) for all t from the first on, where it is 0."""
+    before = torch.cat([torch.full_like(rates[:1], torch.inf), rates[:-1]])
+    return rates / before
 
 
 Scan = Callable[[Tensor, Drive, Target], Block]
@@ -62,26 +77,28 @@ def scan_predicate(estimate: Tensor, drive: Drive, target: Target) -> Block:
 def scan_integrating(estimate: Tensor, drive: Drive, target: Target) -> Block:
     """Integrate-and-fire with reset by subtraction, leaky or not (METHOD section 6).
 
-    With e = 1 / tau (e -> 0 for IF, all sums below divided by e), input current I(t), threshold
-    Theta and initial membrane u(0) = h e Theta:
+    With e = 1 / tau, input current I(t) and weight Theta of a spike, the membrane w rests at its
+    threshold H = e Theta / (1 - e), starts at h H, and
 
-        u(t) = (1 - e) u(t-1) + e I(t) - e Theta s(t),  s(t) = 1 where (1-e) u(t-1) + e I(t) >= e Theta
+        w(t) = (1 - e) w(t-1) + e (H + I(t))        leak and charge
+        s(t) = 1 where w(t) >= H; then w(t) falls by H
 
-    Weighted means with weights (1 - e)^(t - r), which add up to c(t) / e, c(t) = 1 - (1-e)^t, are
-    the estimate v of Theta s and the input x of I; eta(t) = e / c(t), 1 / t for IF:
+    IF is the limit e -> 0 of w / e: w(t) = w(t-1) + I(t), threshold and reset Theta. Weighted
+    means, weights (1-e)^(t-r) that add up to c(t) / e, c(t) = 1 - (1-e)^t, are the estimate v of
+    Theta s and the input x of I. With eta(t) = e / c(t), which is 1 / t for IF,
 
-        v(t) = v(t-1) + eta(t) (Theta s(t) - v(t-1)),    x(t) likewise
+        v(t) = v(t-1) + eta(t) (Theta s(t) - v(t-1)),  x(t) likewise
 
-    Both sides of the rule over c(t), with u(t) = (1-e)^t u(0) + c(t) (x(t) - v(t)):
+    and w(t) - H = (1-e)^t (h - 1) H + c(t) x(t) - c(t-1) v(t-1), so that over c(t) the rule is
 
-        s(t) = 1 where x(t) - (1 - eta(t)) v(t-1) >= theta(t)
-        theta(t) = eta(t) Theta (1 - h (1-e)^t)
+        s(t) = 1 where x(t) - kept(t) v(t-1) >= theta(t)
+        kept(t) = c(t-1) / c(t) = eta(t) / eta(t-1),  theta(t) = (1-h) (1-e)^(t-1) eta(t) Theta
 
     eta(1) = 1, so v(0) is forgotten. `drive` holds step sizes eta Theta and thresholds theta.
     """
     steps = []
-    for (x,), step_size, threshold, rate in drive.steps():
-        spikes = x - (1.0 - rate) * estimate >= threshold
+    for kept, ((x,), step_size, threshold, rate) in zip(drive.kept(), drive.steps(), strict=True):
+        spikes = x - kept * estimate >= threshold
         increment = step_size * spikes.to(step_size) - rate * estimate
         estimate = estimate + increment
         steps.append(Firing(spikes, increment))

@@ -221,7 +221,7 @@ def _drive(
 ) -> Drive:
     eta, theta, rates = parameters.step_sizes, parameters.thresholds, parameters.rates
     assert rates is not None
-    schedule = (eta[steps], theta[steps], rates[steps])
+    schedule = (eta[steps], theta[steps], rates[: steps.stop])
     return Drive(currents, *schedule, steps.start, step.site.seed)
 
 

@@ -114,7 +114,7 @@ def check_integration(percentile: float, membrane: float, tau: float, seed: int)
         raise UsageError(f"percentile is {percentile}; it must lie above 0 and up to 100")
     if not 0 <= membrane < 1:
         raise UsageError(f"membrane is {membrane}; it must lie from 0 up to, not at, 1")
-    if not 1 <= tau < float("inf"):
-        raise UsageError(f"tau is {tau}; it must be at least one time step")
+    if not 1 < tau < float("inf"):
+        raise UsageError(f"tau is {tau}; it must be more than one time step")
     if not 0 <= seed < 1 << 31:
         raise UsageError(f"seed is {seed}; it must be a number from 0 to {(1 << 31) - 1}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -15,6 +15,7 @@ from onnx2snn.export.once import Once
 from onnx2snn.export.step import SPIKES, SiteInputs, StateNames, Step
 from onnx2snn.export.writer import Array, Names, Store, Writer
 from onnx2snn.ops.errors import ModelError, UsageError
+from onnx2snn.ops.neurons import shares_kept
 from onnx2snn.runtime.graph import FLOATING, read_graph
 from onnx2snn.runtime.open import open_model
 from onnx2snn.runtime.parameters import read_parameters
@@ -114,11 +115,10 @@ def _schedule(
         over_time("step_size", own.step_sizes[:steps].numpy()),
         over_time("threshold", thresholds) if thresholds.any() else "",
         "" if active.all() else over_time("active", active),
-        over_time("rate", _rates(own, steps)) if integrating else "",
     )
+    if integrating:
+        assert own.rates is not None
+        kept = over_time("kept", shares_kept(own.rates)[:steps].numpy())
+        inputs = replace(inputs, rate=over_time("rate", own.rates[:steps].numpy()), kept=kept)
     return inputs, rows
 
-
-def _rates(own: Parameters, steps: int) -> Array:
-    assert own.rates is not None
-    return np.asarray(own.rates[:steps].numpy())

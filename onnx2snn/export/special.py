@@ -16,13 +16,14 @@ from onnx2snn.runtime.plan import SiteStep
 
 
 class Inputs(NamedTuple):
-    """Names of what a site reads at a step; threshold "" where it is 0."""
+    """Names of what a site reads at a step, "" where it does not; see `ops/neurons.py`."""
 
     estimate: str
     currents: Sequence[str]
     step_size: str
     threshold: str
     rate: str
+    kept: str
 
 
 Neuron = Callable[[Writer, SiteStep, Inputs], Firing]
@@ -52,11 +53,10 @@ def _predicate(writer: Writer, step: SiteStep, given: Inputs) -> Firing:
 
 
 def _integrate(writer: Writer, step: SiteStep, given: Inputs) -> Firing:
-    """s = 1 where x - (1 - eta) v >= theta; dv = eta * (Theta * s - v)."""
+    """s = 1 where x - kept * v >= theta; dv = eta * (Theta * s - v)."""
     site, call = step.site.name, writer.call
-    one = writer.constant(1.0)
-    kept = call("Mul", call("Sub", one, given.rate), given.estimate, hint=f"{site}/kept")
-    membrane = call("Sub", given.currents[0], kept, hint=f"{site}/membrane")
+    spent = call("Mul", given.kept, given.estimate, hint=f"{site}/spent")
+    membrane = call("Sub", given.currents[0], spent, hint=f"{site}/membrane")
     fires = call("GreaterOrEqual", membrane, given.threshold, hint=f"{site}/fires")
     sent = call("Mul", given.step_size, _as_number(writer, fires, site), hint=f"{site}/sent")
     faded = call("Mul", given.rate, given.estimate, hint=f"{site}/faded")

@@ -52,6 +52,7 @@ class SiteInputs:
     threshold: str = ""
     active: str = ""
     rate: str = ""
+    kept: str = ""
 
 
 @dataclass
@@ -179,7 +180,7 @@ class Step:
         """Neurons other than the signGD one; see `export/special.py`."""
         currents = [self.value(name) for name in step.site.operands]
         state = self._state(step.site.output, step.site.name)
-        given = Inputs(state.before, currents, own.step_size, own.threshold, own.rate)
+        given = Inputs(state.before, currents, own.step_size, own.threshold, own.rate, own.kept)
         self._update(step, own, state, NEURONS[step.neuron](self.writer, step, given))
 
     def _update(self, step: SiteStep, own: SiteInputs, state: StateNames, firing: Firing) -> None:
