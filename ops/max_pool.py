@@ -72,7 +72,7 @@ def _concatenate(lowering: Lowering, members: list[str], axis: int) -> str:
 
 def _chain(lowering: Lowering, x: str, axis: int, name: str, geometry: Geometry) -> str:
     """Maximum of every window along `axis`, member after member."""
-    after = {"end": axis + 1} if axis < -1 else {}
+    after: dict[str, Any] = {"end": axis + 1} if axis < -1 else {}
     whole = {**geometry, "pads": [0, 0]}
     result = _window(lowering, x, [0], axis, {**whole, "kernel": 1})
     for member in range(1, geometry["kernel"]):

@@ -18,6 +18,9 @@ from torch import Tensor
 from onnx2snn.ops.dynamics import Block, Firing, collected
 from onnx2snn.ops.target import Target
 
+# PyTorch's generator on the CPU reads 32 bits of a seed.
+_STRIDE = 1_000_003
+
 
 class Drive(NamedTuple):
     """What drives a site over K time steps.
@@ -122,7 +125,7 @@ def scan_poisson(estimate: Tensor, drive: Drive, target: Target) -> Block:
     """
     steps = []
     for t, ((x,), step_size, _, rate) in enumerate(drive.steps(), start=drive.start):
-        generator = torch.Generator().manual_seed((drive.seed << 32) + t)
+        generator = torch.Generator().manual_seed((drive.seed * _STRIDE + t) % 2**32)
         drawn = torch.rand(x.shape, generator=generator, dtype=torch.float64).to(x.device)
         spikes = drawn * step_size < x.abs() * rate
         increment = step_size * spikes.to(step_size) * x.sign() - rate * estimate

@@ -47,7 +47,7 @@ class Target:
 
 
 def strict(target: Target) -> Target:
-    """The target whose neurons keep silent at a tie: they fire where v > f(x), not where v = f(x)."""
+    """The target whose neurons keep silent at ties: they fire where v > f(x), not v = f(x)."""
     predicate = Predicate(
         lambda v, *currents: v > target(*currents), f"{target.body} S = Greater (V, Y)"
     )

@@ -31,7 +31,7 @@ class Activation(NamedTuple):
 
 
 def exact_activations(plan: Plan, feed: Feed) -> Iterator[Activation]:
-    """Every site on every batch of calibration data; every sample once, or the last ones twice."""
+    """Every site on every batch of calibration data; the last two overlap if sizes are fixed."""
     constants = constants_on(plan, CPU, torch.float64)
     nodes = NodeRunner(plan.graph.opsets)
     with torch.inference_mode():
@@ -47,7 +47,7 @@ def _batches(plan: Plan, feed: Feed) -> Iterator[dict[str, Tensor]]:
     if size > samples:
         raise DataError(f"the model takes batches of {size}; {samples} calibration samples are few")
     for start in range(0, samples, size):
-        first = min(start, samples - size)
+        first = min(start, samples - size) if fixed else start
         tensors = {
             name: torch.from_numpy(array[first : first + size] if array.ndim else array)
             for name, array in feed.items()

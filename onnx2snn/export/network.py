@@ -121,4 +121,3 @@ def _schedule(
         kept = over_time("kept", shares_kept(own.rates)[:steps].numpy())
         inputs = replace(inputs, rate=over_time("rate", own.rates[:steps].numpy()), kept=kept)
     return inputs, rows
-

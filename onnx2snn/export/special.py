@@ -44,9 +44,7 @@ def _predicate(writer: Writer, step: SiteStep, given: Inputs) -> Firing:
     estimate = given.estimate
     if given.threshold:
         estimate = writer.call("Sub", estimate, given.threshold, hint=f"{site}/level")
-    fires = write_text(
-        writer, target.fires.body, given.currents, target.constants, site, estimate
-    )
+    fires = write_text(writer, target.fires.body, given.currents, target.constants, site, estimate)
     down = writer.call("Neg", given.step_size, hint=f"{site}/down")
     change = writer.call("Where", fires, down, given.step_size, hint=f"{site}/change")
     return Firing(change, _as_spikes(writer, fires, site))

@@ -9,12 +9,13 @@ from golden import NETWORKS, TIME_STEPS, arrays, converted, digests, files, imag
 import onnx2snn
 
 STEPS = range(1, TIME_STEPS + 1)
+QUICK = ("mlp/model_dynamo_op20.onnx", "mlp/model_ts_op20.onnx", "cnn/model_rawbn_ts_op17.onnx")
 ALL = [file for network in NETWORKS for file in files(network)]
 
 
 def slow_if_more(file: str) -> object:
-    """One exporter's file of the largest network in the quick part, two of each of the others."""
-    quick = "ts_op17" in file if file.startswith("convnext") else "ts_op20" not in file
+    """In the quick part, every network from one exporter, and every exporter once."""
+    quick = "model_ts_op17" in file or file in QUICK
     return pytest.param(file, marks=() if quick else pytest.mark.slow)
 
 
