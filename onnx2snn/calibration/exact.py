@@ -16,7 +16,9 @@ from onnx2snn.runtime.nodes import NodeRunner
 from onnx2snn.runtime.parameters import constants_on
 from onnx2snn.runtime.plan import Plan, SiteStep, step_inputs, step_outputs
 
-BATCH = 64
+MOST_SAMPLES = 64
+# Numbers of input in a batch; activations of large networks are some twenty times as many.
+MOST_NUMBERS = 1 << 20
 CPU = torch.device("cpu")
 
 Feed = Mapping[str, NDArray[Any]]
@@ -43,7 +45,8 @@ def _batches(plan: Plan, feed: Feed) -> Iterator[dict[str, Tensor]]:
     samples = max((array.shape[0] for array in feed.values() if array.ndim), default=1)
     shapes = [info.shape for info in plan.graph.inputs if info.shape]
     fixed = next((shape[0] for shape in shapes if isinstance(shape[0], int)), None)
-    size = fixed or min(BATCH, samples)
+    largest = max((array[:1].size for array in feed.values() if array.ndim), default=1)
+    size = fixed or max(1, min(MOST_SAMPLES, samples, MOST_NUMBERS // max(largest, 1)))
     if size > samples:
         raise DataError(f"the model takes batches of {size}; {samples} calibration samples are few")
     for start in range(0, samples, size):
