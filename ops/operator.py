@@ -85,6 +85,9 @@ class SpikingOperator:
     claim:      relative error of the decoded output on unit normal input, 32 calibrated
                 binary steps, that a test measures. What is above the default is due to
                 outliers beyond any in the calibration data.
+    rate:       p, where the error of T steps falls at least as T^-p under the inverse schedule, whose
+                step sizes do as 1 / t (a target at rest is then missed by eta(T) at most), that
+                a test measures.
     """
 
     source: str
@@ -97,6 +100,7 @@ class SpikingOperator:
     body: str = ""
     domain: str = ""
     claim: float = 0.002
+    rate: float = 1.0
 
     def __post_init__(self) -> None:
         names = [a.name for a in self.all_attributes]
