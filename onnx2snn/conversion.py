@@ -38,7 +38,7 @@ from onnx2snn.calibration.values import (
     sample_count,
     single,
 )
-from onnx2snn.calibration.walk import SiteParameters
+from onnx2snn.calibration.walk import Choose, SiteParameters
 from onnx2snn.calibration.windows import Windows, parse_offset, windows
 from onnx2snn.canonical import canonicalise
 from onnx2snn.coverage import Coverage, coverage
@@ -104,17 +104,15 @@ def convert(
     that do not fit it, UsageError for settings out of range.
     """
     chosen_settings = Settings(**settings)
-    closed_form = "calibrated" if chosen_settings.integrating else chosen_settings.schedule_name
-    choose = chooser(closed_form, chosen_settings.step_size, chosen_settings.decay)
+    choose = _chooser(chosen_settings)
     source = Source.read(model)
     matched, plan = matched_plan(source, chosen_settings)
     _check_coverage(coverage(plan, matched.refusals, matched.merged), chosen_settings)
     feed = _calibration_feed(plan, calibration)
     summary = _summary(chosen_settings, sample_count(feed), calibration is None)
-    if chosen_settings.preset or chosen_settings.integrating:
+    if chosen_settings.is_fixed:
         parameters = direct_parameters(source, plan, feed, chosen_settings)
-        fire = Windows(int(chosen_settings.time_steps), {})
-        metadata = _metadata(source, fire, matched, summary)
+        metadata = _metadata(source, chosen_settings.window, matched, summary)
         return annotate(matched.graph, source.canonical, parameters, metadata)
 
     def attempt(time_steps: int) -> tuple[Task, dict[str, SiteParameters]]:
@@ -130,6 +128,12 @@ def convert(
     summary |= {"samples": task.samples, "disagreement": tried}
     metadata = _metadata(source, task.windows, matched, summary)
     return annotate(matched.graph, source.canonical, parameters, metadata)
+
+
+def _chooser(settings: Settings) -> Choose:
+    """The rule for a site's schedule; checks the settings that belong to schedules."""
+    name = "calibrated" if settings.integrating else settings.schedule_name
+    return chooser(name, settings.step_size, settings.decay)
 
 
 def _summary(settings: Settings, samples: int, synthetic: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from onnx2snn.calibration.choose import SCHEDULE_NAMES
 from onnx2snn.calibration.direct import THRESHOLDS, check_integration
-from onnx2snn.calibration.windows import parse_offset
+from onnx2snn.calibration.windows import Windows, parse_offset
 from onnx2snn.ops.dynamics import ALPHABETS
 from onnx2snn.ops.errors import UsageError
 from onnx2snn.ops.operator import INTEGRATING, PAPER
@@ -95,7 +95,7 @@ class Settings:
         for what, value, known in choices:
             if value not in known:
                 raise UsageError(f"{what} '{value}' is not one of {', '.join(known)}")
-        if self.preset or self.integrating:
+        if self.is_fixed:
             self._check_fixed()
         if self.integrating:
             check_integration(self.percentile, self.membrane, self.tau, self.seed)
@@ -105,9 +105,11 @@ class Settings:
         what = f"the preset '{self.preset}'" if self.preset else f"--dynamics {self.dynamics}"
         if self.preset and self.integrating:
             raise UsageError(f"{what} is made of signGD neurons, not {self.dynamics}")
-        own = ["windows", "max_pool", "layer_norm", "softmax", "tuning"]
+        own = ["windows", "layer_norm", "softmax"]
         if self.integrating:
             own += ["schedule", "spikes", "step_size", "decay"]
+        if self.tuning:
+            raise UsageError(f"tuning means nothing to {what}")
         for name in own:
             if getattr(self, name) != getattr(Settings, name):
                 raise UsageError(f"{what} leaves no choice of {name.replace('_', '-')}")
@@ -118,6 +120,16 @@ class Settings:
     def integrating(self) -> bool:
         """Whether neurons integrate and fire."""
         return self.dynamics in INTEGRATING
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether all parameters follow from the ANN's activations, without a walk."""
+        return bool(self.preset) or self.integrating
+
+    @property
+    def window(self) -> Windows:
+        """All sites at once, where the number of time steps is known."""
+        return Windows(int(self.time_steps), {})
 
     @property
     def schedule_name(self) -> str:

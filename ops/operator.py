@@ -85,9 +85,9 @@ class SpikingOperator:
     claim:      relative error of the decoded output on unit normal input, 32 calibrated
                 binary steps, that a test measures. What is above the default is due to
                 outliers beyond any in the calibration data.
-    rate:       p, where the error of T steps falls at least as T^-p under the inverse schedule, whose
-                step sizes do as 1 / t (a target at rest is then missed by eta(T) at most), that
-                a test measures.
+    rate:       p, where the error of T steps falls at least as T^-p under the inverse schedule,
+                whose step sizes fall as 1 / t: a target at rest is then missed by eta(T) at
+                most. A test measures it.
     """
 
     source: str

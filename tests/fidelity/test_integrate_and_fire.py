@@ -180,7 +180,7 @@ def test_what_integrate_and_fire_cannot_compute_is_refused_by_name() -> None:
         {"dynamics": "lif", "tau": 1.0},
         {"dynamics": "if", "preset": "paper"},
         {"preset": "paper", "layer_norm": "fused"},
-        {"preset": "paper", "max_pool": "tree"},
+        {"preset": "paper", "tuning": 5},
         {"preset": "other"},
         {"dynamics": "izhikevich"},
     ],

@@ -150,6 +150,37 @@ def test_an_independent_reader_counts_the_same_spikes(
     assert all(count > 0 for count in found.values())
 
 
+class Neuron(torch.nn.Module):
+    def __init__(self, node: Any) -> None:
+        super().__init__()
+        self.r = torch.from_numpy(node.r)
+
+    def forward(self, i: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, torch.Tensor]:
+        w = (0 if state is None else state) + self.r * i
+        s = (w >= 1).to(w)
+        return s, w - s
+
+
+class Scale(torch.nn.Module):
+    def __init__(self, node: Any) -> None:
+        super().__init__()
+        self.scale = torch.from_numpy(node.scale)
+
+    def forward(self, i: torch.Tensor) -> torch.Tensor:
+        return i * self.scale
+
+
+class Affine(torch.nn.Module):
+    """In place of nirtorch 2.6's own, which drops the bias."""
+
+    def __init__(self, node: Any) -> None:
+        super().__init__()
+        self.weight, self.bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
+
+    def forward(self, i: torch.Tensor) -> torch.Tensor:
+        return F.linear(i, self.weight.double(), self.bias.double())
+
+
 @NEEDS_NIR
 def test_nirtorch_opens_the_graph(tmp_path: Path) -> None:
     nirtorch = pytest.importorskip("nirtorch")
@@ -157,34 +188,6 @@ def test_nirtorch_opens_the_graph(tmp_path: Path) -> None:
     x = net.rng.standard_normal((3, *net.shape)).astype(np.float32)
     snn = onnx2snn.convert(net.model(), {"x": x}, time_steps=8, dynamics="if")
     (tmp_path / "net.nir").write_bytes(nir_bytes(snn))
-
-    class Neuron(torch.nn.Module):
-        def __init__(self, node: Any) -> None:
-            super().__init__()
-            self.r = torch.from_numpy(node.r)
-
-        def forward(self, i: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, torch.Tensor]:
-            w = (0 if state is None else state) + self.r * i
-            s = (w >= 1).to(w)
-            return s, w - s
-
-    class Scale(torch.nn.Module):
-        def __init__(self, node: Any) -> None:
-            super().__init__()
-            self.scale = torch.from_numpy(node.scale)
-
-        def forward(self, i: torch.Tensor) -> torch.Tensor:
-            return i * self.scale
-
-    class Affine(torch.nn.Module):
-        """In place of nirtorch 2.6's own, which drops the bias."""
-
-        def __init__(self, node: Any) -> None:
-            super().__init__()
-            self.weight, self.bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
-
-        def forward(self, i: torch.Tensor) -> torch.Tensor:
-            return F.linear(i, self.weight.double(), self.bias.double())
 
     modules = {nir.IF: Neuron, nir.Scale: Scale, nir.Affine: Affine}
     module = nirtorch.nir_to_torch(nir.read(tmp_path / "net.nir"), modules, dtype=torch.float64)

@@ -33,7 +33,13 @@ SCHEDULES: dict[str, tuple[dict[str, Any], Callable[[int], float]]] = {
 TIME_STEPS = 40
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+QUICK = ("free",)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [pytest.param(s, marks=() if s in QUICK else pytest.mark.slow) for s in SCHEDULES],
+)
 @pytest.mark.parametrize("name", NETS)
 def test_spikes_and_outputs_are_the_reference_interpreters(name: str, schedule: str) -> None:
     net = NETS[name]()
