@@ -15,7 +15,8 @@ def check_integrating(graph: Graph) -> None:
     An IF neuron's rate is ReLU1 of its input. Maxima, products of signals and normalizations
     are none, and rates of spikes do not commute with them.
     """
-    others = [n for n in graph.nodes if n.domain == DOMAIN and n.op_type != "SpikingRelu"]
+    spiking = [node for node in graph.nodes if node.domain == DOMAIN]
+    others = [node for node in spiking if not BY_OP_TYPE[node.op_type].integrates]
     if not others:
         return
     shown = ", ".join(

@@ -30,6 +30,7 @@ INPUT = SpikingOperator(
     equation="f(x) = x",
     build=_build,
     body="Y = Identity (X)",
+    integrates=True,
     attributes=(
         Attribute("coding", "string", "current", ("current", "poisson")),
         Attribute("seed", "int", 0),

@@ -82,6 +82,7 @@ class SpikingOperator:
     body:       limit as ONNX text in terms of operand and attribute names; by default the
                 source operator itself.
     domain:     of the source operator; "" is the standard one.
+    integrates: whether integrate-and-fire neurons compute it too.
     claim:      relative error of the decoded output on unit normal input, 32 calibrated
                 binary steps, that a test measures. What is above the default is due to
                 outliers beyond any in the calibration data.
@@ -99,6 +100,7 @@ class SpikingOperator:
     attributes: tuple[Attribute, ...] = ()
     body: str = ""
     domain: str = ""
+    integrates: bool = False
     claim: float = 0.002
     rate: float = 1.0
 
@@ -126,6 +128,8 @@ class SpikingOperator:
             if name not in known:
                 raise ModelError(f"attribute '{name}' is unknown to {self.op_type}")
             known[name].check(value)
+        if attributes.get("dynamics") in INTEGRATING and not self.integrates:
+            raise ModelError(f"{self.op_type} is none that integrate-and-fire neurons compute")
         return {name: attributes.get(name, a.default) for name, a in known.items()}
 
     def lower(self, node: Node) -> Lowered:

@@ -55,7 +55,8 @@ def _integrate(writer: Writer, step: SiteStep, given: Inputs) -> Firing:
     site, call = step.site.name, writer.call
     spent = call("Mul", given.kept, given.estimate, hint=f"{site}/spent")
     membrane = call("Sub", given.currents[0], spent, hint=f"{site}/membrane")
-    fires = call("GreaterOrEqual", membrane, given.threshold, hint=f"{site}/fires")
+    level = given.threshold or writer.constant(0.0)
+    fires = call("GreaterOrEqual", membrane, level, hint=f"{site}/fires")
     sent = call("Mul", given.step_size, _as_number(writer, fires, site), hint=f"{site}/sent")
     faded = call("Mul", given.rate, given.estimate, hint=f"{site}/faded")
     change = call("Sub", sent, faded, hint=f"{site}/change")

@@ -190,6 +190,18 @@ def test_settings_that_mean_nothing_are_refused(given: dict[str, Any]) -> None:
         onnx2snn.Settings(**given)
 
 
+def test_files_with_integrating_neurons_of_other_functions_are_refused() -> None:
+    net = conv_net("LeakyRelu", alpha=0.1)
+    x = {"x": net.rng.standard_normal((2, *net.shape)).astype(np.float32)}
+    snn = onnx2snn.convert(net.model(), x, time_steps=2, schedule="exponential")
+    (node,) = [n for n in snn.graph.node if n.name == "n1"]
+    for attribute in node.attribute:
+        if attribute.name == "dynamics":
+            attribute.s = b"if"
+    with pytest.raises(onnx2snn.ModelError, match=r"'n1'.*integrate-and-fire"):
+        onnx2snn.SpikingSession(snn)
+
+
 def test_poisson_input_has_no_exported_form() -> None:
     net = average_net()
     x = {"x": net.rng.standard_normal((4, *net.shape)).astype(np.float32)}
