@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,3 +82,28 @@ def test_exported_steps_and_stock_runtime(name: str, tmp_path: Any) -> None:
     np.testing.assert_allclose(run(exported), expected, rtol=0, atol=1e-10)
     limit = run(onnx.load(tmp_path / "s.onnx"))
     np.testing.assert_allclose(limit, run(model), rtol=1e-4, atol=1e-4)
+
+
+MODELS = Path(__file__).parents[2] / "models"
+TRAINED = ("resmlp", "mlp_mixer", "regnet", "resnet", "vgg", "convnext")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n == "mlp_mixer" else pytest.mark.slow) for n in TRAINED]
+)
+def test_trained_networks(name: str) -> None:
+    model, steps = onnx.load(MODELS / f"digits_{name}.onnx"), 24
+    calibration = np.load(MODELS / "digits_calibration.npz")["image"][:100]
+    x = np.load(MODELS / "digits_test.npz")["image"][:2]
+    snn = onnx2snn.convert(
+        model, {"image": calibration}, preset="paper", time_steps=steps, step_size=0.25, decay=0.93
+    )
+    reference = PaperNetwork(model)
+    reference.calibrate(calibration)
+    eta = [0.25 * 0.93**t for t in range(steps)]
+    outputs, fired = reference.run(x.astype(np.float64), eta)
+    for i, (site, own) in enumerate(spikes(snn, {"image": x}, steps).items()):
+        np.testing.assert_array_equal(own, [step[i] for step in fired], err_msg=site)
+    session = onnx2snn.SpikingSession(snn, device="cpu", precision="float64")
+    (decoded,) = session.run(None, {"image": x}, at=range(1, steps + 1))
+    np.testing.assert_allclose(decoded, outputs, rtol=0, atol=1e-10)
