@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -34,11 +35,11 @@ def _node_proto(node: Node) -> onnx.NodeProto:
     )
 
 
-def _stored(parameters: SiteParameters) -> dict[str, NDArray[np.float32]]:
-    return {
-        key: getattr(parameters, key).to("cpu").numpy().astype(np.float32)
-        for key in PARAMETERS_PER_SITE
-    }
+def _stored(parameters: SiteParameters) -> dict[str, NDArray[Any]]:
+    """In single precision, or in double what follows from the model without fitting."""
+    arrays = {key: getattr(parameters, key).to("cpu").numpy() for key in PARAMETERS_PER_SITE}
+    exact = {np.dtype(np.float64)}
+    return {k: a if a.dtype in exact else a.astype(np.float32) for k, a in arrays.items()}
 
 
 def _with_parameters(

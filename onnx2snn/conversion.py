@@ -22,16 +22,30 @@ from onnx2snn.annotate import annotate
 from onnx2snn.calibration import data as calibration_data
 from onnx2snn.calibration.calibrate import Progress, calibrate
 from onnx2snn.calibration.choose import chooser
+from onnx2snn.calibration.direct import (
+    group_peaks,
+    integrating_parameters,
+    neuron_peaks,
+    paper_parameters,
+)
+from onnx2snn.calibration.exact import exact_activations
 from onnx2snn.calibration.fewest import disagreement, fewest_steps
 from onnx2snn.calibration.task import Task
-from onnx2snn.calibration.values import ann_values, first_samples, sample_count, single
-from onnx2snn.calibration.walk import SiteParameters
+from onnx2snn.calibration.values import (
+    ann_values,
+    check_first_sample,
+    first_samples,
+    sample_count,
+    single,
+)
+from onnx2snn.calibration.walk import Choose, SiteParameters
 from onnx2snn.calibration.windows import Windows, parse_offset, windows
 from onnx2snn.canonical import canonicalise
 from onnx2snn.canonical.bodies import defined
 from onnx2snn.coverage import Coverage, coverage
 from onnx2snn.match import Matched, match
 from onnx2snn.ops.errors import ModelError
+from onnx2snn.ops.schedule import SCHEDULES, integration
 from onnx2snn.runtime.graph import read_graph
 from onnx2snn.runtime.loading import load_model, plain_outputs, sha256
 from onnx2snn.runtime.open import REFUSALS_KEY, is_spiking, know_operators
@@ -93,13 +107,18 @@ def convert(
     that do not fit it, UsageError for settings out of range.
     """
     chosen_settings = Settings(**settings)
-    choose = chooser(chosen_settings.schedule, chosen_settings.step_size, chosen_settings.decay)
+    choose = _chooser(chosen_settings)
     source = Source.read(model)
     matched, plan = matched_plan(source, chosen_settings)
     _check_coverage(coverage(plan, matched.refusals, matched.merged), chosen_settings)
     if chosen_settings.quantization == "exact":
         _warn_of_rounding(source)
     feed = _calibration_feed(plan, calibration)
+    summary = _summary(chosen_settings, sample_count(feed), calibration is None)
+    if chosen_settings.is_fixed:
+        parameters = direct_parameters(source, plan, feed, chosen_settings)
+        metadata = _metadata(source, chosen_settings.window, matched, summary)
+        return annotate(matched.graph, source.canonical, parameters, metadata)
 
     def attempt(time_steps: int) -> tuple[Task, dict[str, SiteParameters]]:
         task = _task(source, plan, feed, time_steps, parse_offset(chosen_settings.windows))
@@ -111,16 +130,51 @@ def convert(
         task, parameters = attempt(int(chosen_settings.time_steps))
         tried = {}
     _warn_of_samples(task, feed)
-    summary = {
-        "samples": task.samples,
-        "synthetic": calibration is None,
-        "schedule": chosen_settings.schedule,
-        "step_size": chosen_settings.step_size,
-        "decay": chosen_settings.decay,
-        "disagreement": tried,
-    }
+    summary |= {"samples": task.samples, "disagreement": tried}
     metadata = _metadata(source, task.windows, matched, summary)
     return annotate(matched.graph, source.canonical, parameters, metadata)
+
+
+def _chooser(settings: Settings) -> Choose:
+    """The rule for a site's schedule; checks the settings that belong to schedules."""
+    name = "calibrated" if settings.integrating else settings.schedule_name
+    return chooser(name, settings.step_size, settings.decay)
+
+
+def _summary(settings: Settings, samples: int, synthetic: bool) -> dict[str, Any]:
+    """What the file says of its calibration."""
+    keys = ["step_size", "decay"]
+    if settings.integrating:
+        keys = ["threshold", "percentile", "membrane", "input", "seed"]
+        keys += ["tau"] if settings.dynamics == "lif" else []
+    return {
+        "samples": samples,
+        "synthetic": synthetic,
+        "preset": settings.preset,
+        "dynamics": settings.dynamics,
+        "schedule": settings.schedule_name,
+        "disagreement": {},
+        **{key: getattr(settings, key) for key in keys},
+    }
+
+
+def direct_parameters(
+    source: Source, plan: Plan, feed: calibration_data.Feed, settings: Settings
+) -> dict[str, SiteParameters]:
+    """Parameters of the paper's preset and of IF and LIF neurons, from the ANN's activations."""
+    check_first_sample(source.original, source.canonical, plan, feed)
+    ann = compile_plan(match(read_graph(source.canonical), settings.of_the_ann).graph)
+    steps = int(settings.time_steps)
+    found = exact_activations(ann, feed)
+    if settings.preset:
+        schedule = SCHEDULES[settings.schedule_name]
+        step_sizes = schedule(steps, settings.step_size, settings.decay)
+        return paper_parameters(plan, neuron_peaks(found), step_sizes)
+    eta, theta = integration(
+        steps, settings.tau if settings.dynamics == "lif" else None, settings.membrane
+    )
+    peaks = group_peaks(found, settings.threshold, settings.percentile)
+    return integrating_parameters(plan, peaks, feed, eta, theta)
 
 
 def _task(

@@ -82,7 +82,8 @@ def coverage(plan: Plan, refusals: Mapping[str, str], merged: Iterable[str] = ()
     for node in plan.graph.nodes:
         if node.domain == DOMAIN:
             source = BY_OP_TYPE[node.op_type].source
-            reports.append(NodeReport(node.name, source, "spiking"))
+            current = node.attributes.get("coding") == "current"
+            reports.append(NodeReport(node.name, source, "linear" if current else "spiking"))
             continue
         role = "readout" if id(node) in final else roles[id(node)]
         if _has_subgraph(node):

@@ -107,7 +107,7 @@ def measured(target: Tensor, parameters: Parameters, step: SiteStep, state: Stat
     """The sums of one site on one batch, `target` being f* in the site's shape."""
     estimate = state.values[step.site.output]
     target = target.to(estimate.device)
-    reach = parameters.step_sizes[: state.time].sum(0, dtype=torch.float64)
+    reach = _reach(parameters, step.neuron, state.time)
     distance = (target - parameters.initial).abs() - ROUNDING * target.abs()
     return Sums(
         error=float((estimate - target).square().sum(dtype=torch.float64)),
@@ -116,6 +116,16 @@ def measured(target: Tensor, parameters: Parameters, step: SiteStep, state: Stat
         spikes=int(state.spikes[step.site.name]),
         neurons=target.numel(),
     )
+
+
+def _reach(parameters: Parameters, neuron: str, time: int) -> Tensor:
+    """How far from its start an estimate can get: the sum of its steps; as a mean, one spike."""
+    steps = parameters.step_sizes
+    if neuron == "current":
+        return torch.full_like(steps[0], torch.inf)
+    if neuron in ("integrate", "poisson"):
+        return steps[0].double()
+    return steps[:time].sum(0, dtype=torch.float64)
 
 
 def operand_names(plan: Plan) -> list[str]:

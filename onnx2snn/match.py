@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from onnx2snn.choice import UNCHOSEN, choices, without_idle
+from onnx2snn.encoding import encoded
 from onnx2snn.guards import unguarded
+from onnx2snn.integrating import check_integrating
 from onnx2snn.merge import rectified_pools
 from onnx2snn.ops import BY_SOURCE, DOMAIN
 from onnx2snn.ops.node import Node
@@ -167,4 +169,9 @@ def match(graph: Graph, options: Options) -> Matched:
             signals.follow(node)
     nodes = without_idle(unguarded(nodes, graph), graph)
     remaining, merged = rectified_pools(nodes, graph)
-    return Matched(replace(graph, nodes=tuple(remaining)), refusals, merged)
+    matched = replace(graph, nodes=tuple(remaining))
+    if options.integrating:
+        check_integrating(matched)
+    if options.encoding:
+        matched = encoded(matched, options.encoding, dict(options.neurons or {}))
+    return Matched(matched, refusals, merged)

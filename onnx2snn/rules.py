@@ -10,8 +10,17 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from onnx2snn.ops.node import Node
+from onnx2snn.ops.operator import INTEGRATING
 from onnx2snn.ops.reduction import REDUCTIONS
 from onnx2snn.runtime.graph import Graph
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the network's input is encoded: "current" or "poisson", the latter from a seed."""
+
+    coding: str
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -19,11 +28,12 @@ class Options:
     """What the caller asks of matching.
 
     layer_norm: "decomposed" or "fused"; of RMS and instance normalization as well.
-    max_pool:   "tree" or "fused".
+    max_pool:   "tree", "fused" or "chain".
     exclude:    node names or operator types, shell patterns allowed, to leave analog.
     neurons:    attributes common to all spiking nodes (spikes, schedule).
     softmax:    "fused" or "decomposed".
     quantization: "exact" or "smooth".
+    encoding:   of the network's input; None to present it as it is.
     """
 
     layer_norm: str = "decomposed"
@@ -32,6 +42,12 @@ class Options:
     neurons: Mapping[str, str] | None = None
     softmax: str = "fused"
     quantization: str = "exact"
+    encoding: Encoding | None = None
+
+    @property
+    def integrating(self) -> bool:
+        """Whether neurons integrate and fire."""
+        return (self.neurons or {}).get("dynamics") in INTEGRATING
 
 
 class RefusalError(Exception):
@@ -79,9 +95,13 @@ def _instance_normalization(node: Node, graph: Graph, options: Options) -> Node:
 
 
 def _max_pool(node: Node, graph: Graph, options: Options) -> Node:
-    """Only the maxima, not their indices."""
+    """Only the maxima, not their indices; no chain where the padding depends on the extent."""
     _only_output(node)
-    return replace(node, attributes={**node.attributes, "sites": options.max_pool})
+    attributes, sites = node.attributes, options.max_pool
+    same = attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID")
+    if sites == "chain" and (same or attributes.get("ceil_mode", 0)):
+        sites = "tree"
+    return replace(node, attributes={**attributes, "sites": sites})
 
 
 def _global_max_pool(node: Node, graph: Graph, options: Options) -> Node:

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from onnx2snn.calibration.choose import SCHEDULE_NAMES
-from onnx2snn.calibration.windows import parse_offset
+from onnx2snn.calibration.direct import THRESHOLDS, check_integration
+from onnx2snn.calibration.windows import Windows, parse_offset
 from onnx2snn.ops.dynamics import ALPHABETS
 from onnx2snn.ops.errors import UsageError
-from onnx2snn.rules import Options
+from onnx2snn.ops.operator import INTEGRATING, PAPER
+from onnx2snn.rules import Encoding, Options
 
 AUTO = "auto"
+PRESETS = ("paper",)
+NEURONS = ("signgd", *INTEGRATING)
+INPUTS = ("direct", "poisson")
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,15 @@ class Settings:
                 model's size allows, 0 for none.
     windows:    "synchronous": all sites fire for all T steps; "sequential": each site fires for
                 T steps once those before it are done; a number between 0 and 1: in between.
+    preset:     "paper" for the paper's own code, bit for bit: its schedule (exponential unless
+                named; `step_size` and `decay` are free), scales, input, ties and pooling.
+    dynamics:   "signgd"; "if" or "lif" (integrate-and-fire, leaky), for networks of ReLU alone.
+    threshold:  of IF and LIF: one per "layer" or per "channel".
+    percentile: of the ReLU's outputs on the calibration data that a threshold is; 100: largest.
+    membrane:   initial membrane potential of IF and LIF, as a share of the threshold.
+    tau:        time constant of LIF, in time steps.
+    input:      of IF and LIF: "direct" (a constant current) or "poisson" (random spikes).
+    seed:       of Poisson input.
     exclude:    node names or operator types, shell patterns allowed, to leave analog.
     strict:     refuse models of which a node stays analog.
     """
@@ -50,6 +64,14 @@ class Settings:
     quantization: str = "exact"
     tuning: int | None = None
     windows: str = "synchronous"
+    preset: str | None = None
+    dynamics: str = "signgd"
+    threshold: str = "layer"
+    percentile: float = 100.0
+    membrane: float = 0.0
+    tau: float = 10.0
+    input: str = "direct"
+    seed: int = 0
     exclude: tuple[str, ...] = ()
     strict: bool = False
 
@@ -63,6 +85,10 @@ class Settings:
             raise UsageError(f"tuning means nothing to the {self.schedule} schedule")
         parse_offset(self.windows)
         choices: tuple[tuple[str, str, Sequence[str]], ...] = (
+            ("preset", self.preset or PRESETS[0], PRESETS),
+            ("dynamics", self.dynamics, tuple(NEURONS)),
+            ("threshold", self.threshold, THRESHOLDS),
+            ("input", self.input, INPUTS),
             ("schedule", self.schedule, SCHEDULE_NAMES),
             ("spikes", self.spikes, tuple(ALPHABETS)),
             ("layer norm", self.layer_norm, ("decomposed", "fused")),
@@ -73,16 +99,67 @@ class Settings:
         for what, value, known in choices:
             if value not in known:
                 raise UsageError(f"{what} '{value}' is not one of {', '.join(known)}")
+        if self.is_fixed:
+            self._check_fixed()
+        if self.integrating:
+            check_integration(self.percentile, self.membrane, self.tau, self.seed)
+
+    def _check_fixed(self) -> None:
+        """A preset and integrate-and-fire neurons leave no choice in most of the rest."""
+        what = f"the preset '{self.preset}'" if self.preset else f"--dynamics {self.dynamics}"
+        if self.preset and self.integrating:
+            raise UsageError(f"{what} is made of signGD neurons, not {self.dynamics}")
+        own = ["windows", "layer_norm", "softmax"]
+        if self.integrating:
+            own += ["schedule", "spikes", "step_size", "decay"]
+        if self.tuning:
+            raise UsageError(f"tuning means nothing to {what}")
+        for name in own:
+            if getattr(self, name) != getattr(Settings, name):
+                raise UsageError(f"{what} leaves no choice of {name.replace('_', '-')}")
+        if self.time_steps == AUTO:
+            raise UsageError(f"{what} needs a number of time steps, not '{AUTO}'")
+
+    @property
+    def integrating(self) -> bool:
+        """Whether neurons integrate and fire."""
+        return self.dynamics in INTEGRATING
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether all parameters follow from the ANN's activations, without a walk."""
+        return bool(self.preset) or self.integrating
+
+    @property
+    def window(self) -> Windows:
+        """All sites at once, where the number of time steps is known."""
+        return Windows(int(self.time_steps), {})
+
+    @property
+    def schedule_name(self) -> str:
+        """The schedule, that of a preset or of integrating neurons where they have their own."""
+        if self.integrating:
+            return "rate" if self.dynamics == "if" else "moving-average"
+        preset = self.preset and self.schedule == "calibrated"
+        return "exponential" if preset else self.schedule
 
     @property
     def tuning_steps(self) -> int | None:
         """Steps of tuning, None where the model's size decides."""
-        return self.tuning if self.schedule == "calibrated" else 0
+        return self.tuning if self.schedule_name == "calibrated" else 0
 
     @property
     def matching(self) -> Options:
         """The part that matching needs."""
-        neurons = {"dynamics": "signgd", "spikes": self.spikes, "schedule": self.schedule}
+        dynamics = PAPER if self.preset else self.dynamics
+        neurons = {"dynamics": dynamics, "spikes": self.spikes, "schedule": self.schedule_name}
+        if self.preset:
+            encoding = Encoding("current")
+            return Options(
+                "decomposed", "chain", self.exclude, neurons, "decomposed", encoding=encoding
+            )
+        random = self.integrating and self.input == "poisson"
+        encoding_or_none = Encoding("poisson", self.seed) if random else None
         return Options(
             self.layer_norm,
             self.max_pool,
@@ -90,7 +167,13 @@ class Settings:
             neurons,
             self.softmax,
             self.quantization,
+            encoding_or_none,
         )
+
+    @property
+    def of_the_ann(self) -> Options:
+        """Matching whose sites, on the ANN's values, are the ANN's own tensors."""
+        return Options(max_pool="tree", exclude=self.exclude, neurons={"dynamics": "signgd"})
 
 
 def _check_time_steps(time_steps: Any) -> None:

@@ -17,6 +17,7 @@ from onnx2snn.ops.hard_sigmoid import HARD_SIGMOID
 from onnx2snn.ops.hard_swish import HARD_SWISH
 from onnx2snn.ops.hardmax import HARDMAX
 from onnx2snn.ops.hyperbolic import ACOSH, ASINH, ATANH, COSH, SINH
+from onnx2snn.ops.input import INPUT
 from onnx2snn.ops.instance_normalization import INSTANCE_NORMALIZATION
 from onnx2snn.ops.layer_normalization import LAYER_NORMALIZATION
 from onnx2snn.ops.leaky_relu import LEAKY_RELU
@@ -115,7 +116,7 @@ OPERATORS: tuple[SpikingOperator, ...] = (
     *REDUCTIONS,
 )
 
-for _operator in OPERATORS:
+for _operator in (*OPERATORS, INPUT):
     register(_operator)
 
 __all__ = [
@@ -123,6 +124,7 @@ __all__ = [
     "BY_SOURCE",
     "DOMAIN",
     "DOMAIN_VERSION",
+    "INPUT",
     "OPERATORS",
     "SpikingOperator",
     "register",

@@ -93,6 +93,11 @@ def scan(
         firing = fire(estimate, target(*x) + threshold, step_size)
         estimate = estimate + firing.increment
         steps.append(firing)
+    return collected(estimate, steps)
+
+
+def collected(estimate: Tensor, steps: Sequence[Firing]) -> Block:
+    """The block of consecutive steps that end at `estimate`."""
     if len(steps) == 1:
         spikes, increment = steps[0]
         return Block(estimate, increment.unsqueeze(0), spikes.unsqueeze(0))

@@ -6,12 +6,17 @@ import torch
 from torch import Tensor
 
 from onnx2snn.ops.operator import SpikingOperator, unary
-from onnx2snn.ops.target import Target
+from onnx2snn.ops.target import Target, strict
 
 
 def maximum() -> Target:
     """f(x_1, x_2) = max(x_1, x_2)."""
     return Target("maximum", 2, torch.maximum, "Y = Max (X1, X2)")
+
+
+def paper_maximum() -> Target:
+    """The same, silent at ties, as in the paper's code."""
+    return strict(maximum())
 
 
 def largest(count: int, floor: float) -> Target:
@@ -32,7 +37,7 @@ def minimum() -> Target:
 MAX = SpikingOperator(
     source="Max",
     equation="f(a, b) = max(a, b)",
-    build=unary(maximum),
+    build=unary(maximum, paper=paper_maximum),
     operands=("A", "B"),
     signals=(0, 1),
 )

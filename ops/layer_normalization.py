@@ -10,6 +10,7 @@ Fused: one site whose neurons see their whole row, f(x) = (x - mean(x)) / sqrt(v
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,8 +18,8 @@ from torch import Tensor
 
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.lowering import Lowering
-from onnx2snn.ops.operator import Attribute, SpikingOperator
-from onnx2snn.ops.target import Target
+from onnx2snn.ops.operator import Attribute, SpikingOperator, is_paper
+from onnx2snn.ops.target import Predicate, Target, decimal
 
 
 def square() -> Target:
@@ -35,6 +36,19 @@ def quotient(epsilon: float) -> Target:
         "m = Max (X2, zero) s = Add (m, epsilon) d = Sqrt (s) Y = Div (X1, d)",
         {"zero": 0.0, "epsilon": epsilon},
     )
+
+
+def paper_quotient(epsilon: float) -> Target:
+    """The same, fired as in the paper's code: sqrt(x_2 + epsilon) * v > x_1.
+
+    Silent at ties, and where the estimate of the variance is negative.
+    """
+    epsilon = decimal(epsilon)
+    predicate = Predicate(
+        lambda v, a, b: (b + epsilon).sqrt() * v > a,
+        "s = Add (X2, epsilon) d = Sqrt (s) p = Mul (d, V) S = Greater (p, X1)",
+    )
+    return replace(quotient(epsilon), fires=predicate)
 
 
 def normalised(axes: tuple[int, ...], epsilon: float) -> Target:
@@ -64,7 +78,8 @@ def normalise(
     centred = lowering.linear("Sub", x, lowering.linear("ReduceMean", x, over, keepdims=1))
     squares = lowering.site("square", square(), centred)
     variance = lowering.linear("ReduceMean", squares, over, keepdims=1)
-    return lowering.site("normalised", quotient(epsilon), centred, variance)
+    ratio = (paper_quotient if is_paper(attributes) else quotient)(epsilon)
+    return lowering.site("normalised", ratio, centred, variance)
 
 
 def trailing_axes(axis: int) -> tuple[int, ...]:

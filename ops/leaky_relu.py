@@ -3,7 +3,7 @@
 import torch
 
 from onnx2snn.ops.operator import Attribute, SpikingOperator, unary
-from onnx2snn.ops.target import Target
+from onnx2snn.ops.target import Target, decimal, strict
 
 
 def leaky_relu(alpha: float) -> Target:
@@ -17,9 +17,14 @@ def leaky_relu(alpha: float) -> Target:
     )
 
 
+def paper_leaky_relu(alpha: float) -> Target:
+    """The same, silent at ties, as in the paper's code."""
+    return strict(leaky_relu(decimal(alpha)))
+
+
 LEAKY_RELU = SpikingOperator(
     source="LeakyRelu",
     equation="f(x) = x for x >= 0, alpha * x below",
-    build=unary(leaky_relu, "alpha"),
+    build=unary(leaky_relu, "alpha", paper=paper_leaky_relu),
     attributes=(Attribute("alpha", "float", 0.01),),
 )

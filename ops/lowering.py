@@ -25,12 +25,16 @@ class Site:
     target:   the function its neurons estimate.
     operands: tensors carrying the input currents x_1 .. x_k.
     output:   tensor carrying the estimate v.
+    coding:   how it encodes the network's input ("current" or "poisson"); "" for neurons.
+    seed:     of random spikes.
     """
 
     name: str
     target: Target
     operands: tuple[str, ...]
     output: str
+    coding: str = ""
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,12 @@ class Lowering:
         self.constants[name] = np.asarray(values, dtype=np.int64)
         return name
 
+    def number(self, value: float) -> str:
+        """A floating-point scalar, in the precision of the signals."""
+        name = self._fresh("number")
+        self.constants[name] = np.asarray(value, dtype=np.float32)
+        return name
+
     def linear(self, op_type: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """Append a linear node; returns the name of its result."""
         output = self._fresh(op_type)
@@ -76,10 +86,12 @@ class Lowering:
         self.steps.append(Node("Split", (x,), outputs, {"axis": axis, "num_outputs": parts}, name))
         return list(outputs)
 
-    def site(self, name: str, target: Target, *operands: str) -> str:
+    def site(
+        self, name: str, target: Target, *operands: str, coding: str = "", seed: int = 0
+    ) -> str:
         """Append a site; returns the name of its estimate."""
         output = self._fresh(name)
-        self.steps.append(Site(f"{self.prefix}/{name}", target, operands, output))
+        self.steps.append(Site(f"{self.prefix}/{name}", target, operands, output, coding, seed))
         return output
 
     def finish(self, result: str, output: str) -> Lowered:

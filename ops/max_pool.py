@@ -6,7 +6,11 @@ columns). With "fused" it becomes a single site that takes all its values at onc
 a whole window of up to `MOST_MEMBERS` values: fewer sites that wait for one another. Both are
 exact max pooling. Values below `floor` count as `floor`, so a Relu in front can be merged.
 
-Instead of padding, a member of a window that lies outside the tensor is replaced by the
+With "chain", bit for bit the paper's own code, the tensor is padded with -200, and each axis
+becomes a chain of k - 1 binary sites: the first two members, their maximum and the third, and so
+on. A link of the chain has as many neurons as there are windows that reach its member.
+
+Elsewhere, instead of padding, a member of a window that lies outside the tensor is replaced by the
 nearest member inside (max is idempotent), so no padding value enters the dynamics.
 """
 
@@ -16,10 +20,11 @@ from math import prod
 from typing import Any
 
 from onnx2snn.ops.errors import ModelError
-from onnx2snn.ops.extremum import largest, maximum
+from onnx2snn.ops.extremum import largest, maximum, paper_maximum
 from onnx2snn.ops.lowering import Lowering
 from onnx2snn.ops.operator import DOMAIN, Attribute, SpikingOperator
 
+PAPER_PADDING = -200.0
 MOST_MEMBERS = 9
 LOWEST = -3.4028234663852886e38
 
@@ -65,6 +70,31 @@ def _concatenate(lowering: Lowering, members: list[str], axis: int) -> str:
     return members[0] if len(members) == 1 else lowering.linear("Concat", *members, axis=axis)
 
 
+def _chain(lowering: Lowering, x: str, axis: int, name: str, geometry: Geometry) -> str:
+    """Maximum of every window along `axis`, member after member."""
+    after: dict[str, Any] = {"end": axis + 1} if axis < -1 else {}
+    whole = {**geometry, "pads": [0, 0]}
+    result = _window(lowering, x, [0], axis, {**whole, "kernel": 1})
+    for member in range(1, geometry["kernel"]):
+        following = _window(lowering, x, [member], axis, {**whole, "kernel": member + 1})
+        count = lowering.linear("Shape", following, start=axis, **after)
+        start, along = lowering.constant([0]), lowering.constant([axis])
+        result = lowering.linear("Slice", result, start, count, along)
+        result = lowering.site(f"{name}{member - 1}", paper_maximum(), result, following)
+    return result
+
+
+def _padded(lowering: Lowering, x: str, geometries: Sequence[Geometry]) -> str:
+    """`x` with the paper's padding around it."""
+    pads = [g["pads"][side] for side in (0, 1) for g in geometries]
+    if any(g["auto_pad"] not in ("NOTSET", "VALID") or g["ceil_mode"] for g in geometries):
+        raise ModelError("a chain of sites takes neither 'SAME' padding nor 'ceil_mode'")
+    if not any(pads) or geometries[0]["auto_pad"] == "VALID":
+        return x
+    amounts, axes = lowering.constant(pads), lowering.constant(range(-len(geometries), 0))
+    return lowering.linear("Pad", x, amounts, lowering.number(PAPER_PADDING), axes)
+
+
 AXIS_NAMES = {1: ("columns",), 2: ("rows", "columns"), 3: ("planes", "rows", "columns")}
 
 
@@ -75,6 +105,11 @@ def _pool(
     rank, floor = len(geometries), attributes["floor"]
     if rank not in AXIS_NAMES:
         raise ModelError(f"max pooling over {rank} axes is not supported; it takes 1 to 3")
+    if attributes["sites"] == "chain":
+        x = _padded(lowering, x, geometries)
+        for i, name in enumerate(AXIS_NAMES[rank]):
+            x = _chain(lowering, x, i - rank, name, geometries[i])
+        return x
     if attributes["sites"] == "tree":
         for i, name in enumerate(AXIS_NAMES[rank]):
             x = _tree(lowering, x, i - rank, name, geometries[i])
@@ -149,7 +184,7 @@ def _build_global(
 
 
 SITES = (
-    Attribute("sites", "string", "tree", ("tree", "fused")),
+    Attribute("sites", "string", "tree", ("tree", "fused", "chain")),
     Attribute("floor", "float", LOWEST),
 )
 FLOOR = """

@@ -57,8 +57,12 @@ class Attribute:
             )
 
 
+PAPER = "signgd_paper"
+INTEGRATING = ("if", "lif")
+DYNAMICS = ("signgd", PAPER, *INTEGRATING)
+
 NEURON_ATTRIBUTES = (
-    Attribute("dynamics", "string", "signgd", ("signgd",)),
+    Attribute("dynamics", "string", "signgd", DYNAMICS),
     Attribute("spikes", "string", "binary", tuple(ALPHABETS)),
     Attribute("schedule", "string", "calibrated"),
 )
@@ -78,9 +82,13 @@ class SpikingOperator:
     body:       limit as ONNX text in terms of operand and attribute names; by default the
                 source operator itself.
     domain:     of the source operator; "" is the standard one.
+    integrates: whether integrate-and-fire neurons compute it too.
     claim:      relative error of the decoded output on unit normal input, 32 calibrated
                 binary steps, that a test measures. What is above the default is due to
                 outliers beyond any in the calibration data.
+    rate:       p, where the error of T steps falls at least as T^-p under the inverse schedule,
+                whose step sizes fall as 1 / t: a target at rest is then missed by eta(T) at
+                most. A test measures it.
     """
 
     source: str
@@ -92,7 +100,9 @@ class SpikingOperator:
     attributes: tuple[Attribute, ...] = ()
     body: str = ""
     domain: str = ""
+    integrates: bool = False
     claim: float = 0.002
+    rate: float = 1.0
 
     def __post_init__(self) -> None:
         names = [a.name for a in self.all_attributes]
@@ -118,6 +128,8 @@ class SpikingOperator:
             if name not in known:
                 raise ModelError(f"attribute '{name}' is unknown to {self.op_type}")
             known[name].check(value)
+        if attributes.get("dynamics") in INTEGRATING and not self.integrates:
+            raise ModelError(f"{self.op_type} is none that integrate-and-fire neurons compute")
         return {name: attributes.get(name, a.default) for name, a in known.items()}
 
     def lower(self, node: Node) -> Lowered:
@@ -144,11 +156,22 @@ class SpikingOperator:
         )
 
 
-def unary(function: Callable[..., Target], *names: str) -> Build:
-    """One site whose target takes the attributes `names`: target = function(**attributes)."""
+def is_paper(attributes: Mapping[str, Any]) -> bool:
+    """Whether a node's neurons are to be, bit for bit, those of the paper's own code."""
+    return bool(attributes["dynamics"] == PAPER)
+
+
+def unary(
+    function: Callable[..., Target], *names: str, paper: Callable[..., Target] | None = None
+) -> Build:
+    """One site whose target takes the attributes `names`: target = function(**attributes).
+
+    paper: the function of the paper's own code, where it has another one.
+    """
 
     def build(lowering: Lowering, operands: tuple[str, ...], attributes: Mapping[str, Any]) -> str:
-        target = function(**{name: attributes[name] for name in names})
+        chosen = paper if paper is not None and is_paper(attributes) else function
+        target = chosen(**{name: attributes[name] for name in names})
         return lowering.site("output", target, *operands)
 
     return build

@@ -15,4 +15,5 @@ RELU = SpikingOperator(
     source="Relu",
     equation="f(x) = max(x, 0)",
     build=unary(relu),
+    integrates=True,
 )

@@ -15,9 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from onnx2snn.ops.layer_normalization import SITES, quotient, square, trailing_axes
+from onnx2snn.ops.layer_normalization import (
+    SITES,
+    paper_quotient,
+    quotient,
+    square,
+    trailing_axes,
+)
 from onnx2snn.ops.lowering import Lowering
-from onnx2snn.ops.operator import Attribute, SpikingOperator
+from onnx2snn.ops.operator import Attribute, SpikingOperator, is_paper
 from onnx2snn.ops.target import Target
 
 
@@ -38,7 +44,8 @@ def _build(lowering: Lowering, operands: tuple[str, ...], attributes: Mapping[st
     else:
         squares = lowering.site("square", square(), x)
         mean = lowering.linear("ReduceMean", squares, lowering.constant(axes), keepdims=1)
-        z = lowering.site("normalised", quotient(epsilon), x, mean)
+        ratio = (paper_quotient if is_paper(attributes) else quotient)(epsilon)
+        z = lowering.site("normalised", ratio, x, mean)
     return lowering.linear("Mul", z, scale)
 
 

@@ -44,3 +44,23 @@ SCHEDULES: dict[str, Schedule] = {
         Schedule("constant", lambda t, eta, decay: np.full_like(t, eta)),
     )
 }
+
+
+def integration(
+    time_steps: int, tau: float | None, membrane: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """eta(t) and theta(t) / Theta of integrate-and-fire neurons, as `ops.neurons` derives them.
+
+        eta(t) = e / (1 - (1-e)^t),  theta(t) = (1 - h) (1-e)^(t-1) eta(t) Theta
+
+    tau:      1 / e, membrane time constant in steps; None for IF, e -> 0: eta(t) = 1 / t.
+    membrane: h, initial membrane potential as a share of the threshold.
+    """
+    t = np.arange(1, time_steps + 1, dtype=np.float64)
+    if tau is None:
+        return 1 / t, (1 - membrane) / t
+    if not (np.isfinite(tau) and tau > 1):
+        raise UsageError(f"tau is {tau}; it must be more than one time step")
+    leak = 1 - 1 / tau
+    eta = (1 - leak) / (1 - leak**t)
+    return eta, (1 - membrane) * leak ** (t - 1) * eta

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Predicate:
+    """When a binary neuron fires, where that is not v >= f(x_1, ..., x_k).
+
+    function: (v, x_1, ..., x_k) -> boolean tensor.
+    body:     the same as ONNX text that makes S of V, X1, .., Xk.
+    """
+
+    function: Callable[..., Tensor]
+    body: str
 
 
 @dataclass(frozen=True)
@@ -17,7 +30,8 @@ class Target:
     function:  f on tensors of one shape (or broadcastable ones); pure, device-agnostic.
     body:      f as ONNX text that makes Y of X1, .., Xk, for export; needed where the operator's
                own node is not f, or where its float attributes must be exact in float64.
-    constants: the scalars that `body` names, in the precision of the operands.
+    constants: the scalars that the bodies name, in the precision of the operands.
+    fires:     when a binary neuron fires, if not where v >= f.
     """
 
     name: str
@@ -25,7 +39,21 @@ class Target:
     function: Callable[..., Tensor]
     body: str = ""
     constants: Mapping[str, float] = field(default_factory=dict, hash=False)
+    fires: Predicate | None = None
 
     def __call__(self, *currents: Tensor) -> Tensor:
         """f(x_1, ..., x_k), elementwise or along the axes that the function names."""
         return self.function(*currents)
+
+
+def strict(target: Target) -> Target:
+    """The target whose neurons keep silent at ties: they fire where v > f(x), not v = f(x)."""
+    predicate = Predicate(
+        lambda v, *currents: v > target(*currents), f"{target.body} S = Greater (V, Y)"
+    )
+    return replace(target, fires=predicate)
+
+
+def decimal(number: float) -> float:
+    """The shortest decimal that `number`, stored in single precision, stands for: 1e-5, 0.1."""
+    return float(str(np.float32(number)))

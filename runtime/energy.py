@@ -4,7 +4,8 @@ At 45 nm an accumulate costs 0.9 pJ and a multiply-accumulate 4.6 pJ (Horowitz, 
 A spike costs one accumulate at every synapse it reaches. Where several sites merge before a
 weighted operator (residual sums), the operator is charged the mean of their firing rates.
 Operators that see only the input, which does not change over time, cost their
-multiply-accumulates once.
+multiply-accumulates once; behind an input encoded as an analog current they cost them at every
+time step.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class Account:
 
 def account(plan: Plan, state: State) -> Account:
     """The account of a simulation in its present state."""
-    spikes = {name: int(count) for name, count in state.spikes.items()}
+    analog = {step.site.name for step in plan.sites if step.neuron == "current"}
+    spikes = {name: int(n) for name, n in state.spikes.items() if name not in analog}
     sops, input_macs = 0.0, 0
     for index, macs in state.macs.items():
         step = plan.steps[index]
@@ -66,12 +68,15 @@ def account(plan: Plan, state: State) -> Account:
         if isinstance(step, ConstantStep):
             input_macs += macs
             continue
+        if step.upstream & analog:
+            input_macs += macs * state.time
+            continue
         fired = sum(spikes[name] for name in step.upstream)
         population = sum(state.neurons[name] for name in step.upstream)
         sops += macs * fired / max(population, 1)
     return Account(
         spikes=sum(spikes.values()),
-        neurons=sum(state.neurons.values()),
+        neurons=sum(n for name, n in state.neurons.items() if name not in analog),
         sops=sops,
         input_macs=input_macs,
         ann_macs=sum(state.macs.values()),

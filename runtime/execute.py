@@ -16,6 +16,7 @@ from torch import Tensor
 
 from onnx2snn.ops.dynamics import ALPHABETS, Fire, scan
 from onnx2snn.ops.errors import ModelError
+from onnx2snn.ops.neurons import SCANS, Drive
 from onnx2snn.runtime.increments import increment_operands, is_transparent, only
 from onnx2snn.runtime.nodes import NodeRunner, Operands
 from onnx2snn.runtime.plan import (
@@ -174,14 +175,19 @@ class Executor:
             return
         currents = self.currents(step, state, signals, part)
         steps = slice(state.time + part.start, state.time + part.stop)
-        block = scan(
-            state.values[step.site.output],
-            currents,
-            parameters.step_sizes[steps],
-            parameters.thresholds[steps],
-            step.site.target,
-            self.alphabets[step.alphabet],
-        )
+        estimate, target = state.values[step.site.output], step.site.target
+        if step.neuron:
+            drive = _drive(step, parameters, currents, steps)
+            block = SCANS[step.neuron](estimate, drive, target)
+        else:
+            block = scan(
+                estimate,
+                currents,
+                parameters.step_sizes[steps],
+                parameters.thresholds[steps],
+                target,
+                self.alphabets[step.alphabet],
+            )
         if step.site.output not in self.plan.integrated:
             state.values[step.site.output] = block.estimate
         state.spikes[step.site.name] = state.spikes[step.site.name] + block.spikes.sum()
@@ -208,6 +214,15 @@ class Executor:
                 signals.increments[name] = Span(start, result - previous)
             signals.courses[name] = Course(before, Span(start, result))
             state.values[name] = _last(result)
+
+
+def _drive(
+    step: SiteStep, parameters: Parameters, currents: Sequence[Tensor], steps: slice
+) -> Drive:
+    eta, theta, rates = parameters.step_sizes, parameters.thresholds, parameters.rates
+    assert rates is not None
+    schedule = (eta[steps], theta[steps], rates[: steps.stop])
+    return Drive(currents, *schedule, steps.start, step.site.seed)
 
 
 def _last(trajectory: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from onnx2snn.ops import BY_OP_TYPE, DOMAIN
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.lowering import Lowered, Site
 from onnx2snn.ops.node import Node
+from onnx2snn.ops.operator import INTEGRATING
 from onnx2snn.runtime.graph import Graph
 from onnx2snn.runtime.linear import LinearOperator, linear_operator
 
@@ -72,6 +73,20 @@ class SiteStep:
     def alphabet(self) -> str:
         """Name of the spike alphabet."""
         return str(self.source.attributes.get("spikes", "binary"))
+
+    @property
+    def dynamics(self) -> str:
+        """Name of the neurons' dynamics."""
+        return str(self.source.attributes.get("dynamics", "signgd"))
+
+    @property
+    def neuron(self) -> str:
+        """Kind of neuron: one of `ops.neurons.SCANS`, "" for the signGD neuron."""
+        if self.site.coding:
+            return self.site.coding
+        if self.dynamics in INTEGRATING:
+            return "integrate"
+        return "predicate" if self.site.target.fires and self.alphabet == "binary" else ""
 
 
 Step = ConstantStep | LinearStep | DifferenceStep | SiteStep

@@ -171,6 +171,11 @@ class SpikingSession:
                     probe(state)
         return points
 
+    def value(self, name: str, state: State) -> Tensor:
+        """The tensor `name` in a state that `simulate` shows to its probe."""
+        value = state.values.get(name)
+        return self._executor.constants[name] if value is None else value
+
     def _checked_steps(self, at: Iterable[int]) -> list[int]:
         wanted = list(at)
         if not wanted:

@@ -43,19 +43,27 @@ class Parameters:
     step_sizes: scale * eta(t), shape [T, *broadcastable to the site].
     thresholds: scale * theta(t), of the same shape.
     window:     steps [start, stop) in which the site fires; outside, its step sizes are 0.
+    rates:      eta(t) alone, of the shape of `step_sizes`; None where nobody needs it.
     """
 
     initial: Tensor
     step_sizes: Tensor
     thresholds: Tensor
     window: tuple[int, int]
+    rates: Tensor | None = None
 
     @staticmethod
     def of(scale: Tensor, initial: Tensor, step_sizes: Tensor, thresholds: Tensor) -> Parameters:
         """Parameters from the tensors of the file; over time, of shape [T] or [T, *scale]."""
         firing = step_sizes.reshape(step_sizes.shape[0], -1).any(1).nonzero().flatten().tolist()
         window = (firing[0], firing[-1] + 1) if firing else (0, 0)
-        return Parameters(initial, _scaled(scale, step_sizes), _scaled(scale, thresholds), window)
+        return Parameters(
+            initial,
+            _scaled(scale, step_sizes),
+            _scaled(scale, thresholds),
+            window,
+            _scaled(torch.ones((1,) * scale.dim()).to(scale), step_sizes),
+        )
 
     def firing(self, start: int, stop: int) -> slice:
         """The part of the block of steps [start, stop), counted from its start, that fires."""

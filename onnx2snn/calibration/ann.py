@@ -16,7 +16,9 @@ from onnx2snn.ops import BY_OP_TYPE
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.lowering import Site
 from onnx2snn.ops.node import Node
+from onnx2snn.ops.schema import BODY_OPSET
 from onnx2snn.runtime.linear import LINEAR
+from onnx2snn.runtime.nodes import NodeRunner
 from onnx2snn.runtime.plan import SiteStep
 
 Feed = Mapping[str, NDArray[Any]]
@@ -67,14 +69,14 @@ def site_targets(node: Node, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """f* of every site of a spiking node, by site name, from the values of its operands."""
     lowered = BY_OP_TYPE[node.op_type].lower(node)
     known = {name: torch.from_numpy(a) for name, a in lowered.constants.items()} | dict(values)
-    targets = {}
+    targets, runner = {}, NodeRunner({"": BODY_OPSET})
     for step in lowered.steps:
         if isinstance(step, Site):
             known[step.output] = step.target(*(known[name] for name in step.operands))
             targets[step.name] = known[step.output]
         else:
             operands = [known[name] if name else None for name in step.inputs]
-            results = LINEAR[step.op_type].apply(operands, step.attributes)
+            results = runner.apply(step, LINEAR.get(step.op_type), operands)
             known.update(zip(step.outputs, results, strict=False))
     return targets
 

@@ -66,6 +66,15 @@ def single(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
+def check_first_sample(
+    original: onnx.ModelProto, canonical: onnx.ModelProto, plan: Plan, feed: Feed
+) -> None:
+    """Hold the canonical form against the original model on the first sample."""
+    outputs, one = [o.name for o in plan.graph.outputs], first_samples(feed, 1)
+    found = activations(with_open_batch(canonical), outputs, one)
+    check_canonical(with_open_batch(original), canonical, found, one)
+
+
 def with_open_batch(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with the first axis of its inputs and outputs left open."""
     opened = onnx.ModelProto()

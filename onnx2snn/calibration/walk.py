@@ -104,7 +104,7 @@ class Walk:
         currents = executor.currents(step, now, signals, slice(start, start + length))
         moving = torch.stack([step.site.target(*(x[t] for x in currents)) for t in range(length)])
         final = target.to(moving)
-        axis = _site_axis(step.site, axes, final.dim())
+        axis = site_axis(step.site, axes, final.dim())
         data = by_channel(moving, final, axis, self.task.has_own_axes(final))
         fixed = self.choose(step, data).placed(start, self.task.windows.latency)
         self.chosen[step.site.name] = fixed
@@ -126,6 +126,7 @@ class Walk:
         return 0
 
 
-def _site_axis(site: Site, axes: ChannelAxes, rank: int) -> int | None:
+def site_axis(site: Site, axes: ChannelAxes, rank: int) -> int | None:
+    """Channel axis of a site of `rank` axes, counted from the last; None if it has none."""
     known = [name for name in site.operands if name in axes.axes]
     return axes.of(known[0] if known else site.operands[0], rank)

@@ -1,4 +1,4 @@
-"""The command line: `onnx2snn convert | run | evaluate | inspect | export`."""
+"""The command line: `onnx2snn convert | run | evaluate | inspect | export | trace`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from onnx2snn.cli.evaluate import evaluate_command
 from onnx2snn.cli.export import export_command
 from onnx2snn.cli.inspect import inspect_command
 from onnx2snn.cli.run import run_command
+from onnx2snn.cli.trace import trace_command
 from onnx2snn.ops.errors import Onnx2SnnError
 
 INTERRUPTED = 130
@@ -42,6 +43,7 @@ for command in (
     evaluate_command,
     inspect_command,
     export_command,
+    trace_command,
 ):
     cli.add_command(command)
 

@@ -11,6 +11,7 @@ import onnx
 
 from onnx2snn import conversion
 from onnx2snn.calibration.choose import SCHEDULE_NAMES
+from onnx2snn.cli.neurons import neuron_options
 from onnx2snn.cli.options import PATH, POSITIVE_OR_AUTO, debug_option, force_option, stages
 from onnx2snn.cli.tables import coverage_table
 from onnx2snn.data import LABELS, read_arrays
@@ -84,6 +85,7 @@ from onnx2snn.ops.errors import UsageError
     show_default=True,
     help="Let sites fire all at once, one after another, or in between (0 to 1).",
 )
+@neuron_options
 @click.option("--exclude", multiple=True, help="Node name or operator to leave analog.")
 @click.option("--strict", is_flag=True, help="Fail if a node stays analog.")
 @force_option

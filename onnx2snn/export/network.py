@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -16,6 +16,7 @@ from onnx2snn.export.shapes import infer
 from onnx2snn.export.step import SPIKES, SiteInputs, StateNames, Step
 from onnx2snn.export.writer import Array, Names, Store, Writer
 from onnx2snn.ops.errors import ModelError, UsageError
+from onnx2snn.ops.neurons import shares_kept
 from onnx2snn.runtime.graph import read_graph
 from onnx2snn.runtime.parameters import read_parameters
 from onnx2snn.runtime.plan import Plan, compile_plan
@@ -73,8 +74,9 @@ def read_network(source: Source, time_steps: int | None, precision: str) -> Netw
     once.write()
     inputs: dict[str, SiteInputs] = {}
     courses: dict[str, Array] = {}
+    integrating = {step.site.name for step in plan.sites if step.neuron == "integrate"}
     for site, own in parameters.items():
-        inputs[site], rows = _schedule(names, site, own, steps)
+        inputs[site], rows = _schedule(names, site, own, steps, site in integrating)
         courses |= rows
     step = Step(plan, once, Writer(store, rewrites=rewrites), inputs)
     step.write()
@@ -95,7 +97,7 @@ def _checked(time_steps: int | None, held: int) -> int:
 
 
 def _schedule(
-    names: Names, site: str, own: Parameters, steps: int
+    names: Names, site: str, own: Parameters, steps: int, integrating: bool
 ) -> tuple[SiteInputs, dict[str, Array]]:
     """What a site reads at each step, and the arrays that hold it for all steps."""
     rows: dict[str, Array] = {}
@@ -113,4 +115,8 @@ def _schedule(
         over_time("threshold", thresholds) if thresholds.any() else "",
         "" if active.all() else over_time("active", active),
     )
+    if integrating:
+        assert own.rates is not None
+        kept = over_time("kept", shares_kept(own.rates)[:steps].numpy())
+        inputs = replace(inputs, rate=over_time("rate", own.rates[:steps].numpy()), kept=kept)
     return inputs, rows

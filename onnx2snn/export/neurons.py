@@ -11,7 +11,10 @@ from onnx2snn.export.writer import Writer
 
 
 class Firing(NamedTuple):
-    """Names of the increment dv(t) and of the spikes, int8: s(t) or, ternary, sigma(t)."""
+    """Names of the increment dv(t) and of the spikes, int8: s(t) or, ternary, sigma(t).
+
+    spikes is "" where an input is encoded without any.
+    """
 
     increment: str
     spikes: str

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from onnx import helper
 
-from onnx2snn.export.neurons import ALPHABETS
+from onnx2snn.export.neurons import ALPHABETS, Firing
 from onnx2snn.export.nodes import write_node, zeros_like
 from onnx2snn.export.once import Once
+from onnx2snn.export.special import NEURONS, Inputs
 from onnx2snn.export.targets import write_target
 from onnx2snn.export.writer import Writer
 from onnx2snn.runtime.increments import constant_summands
@@ -50,6 +51,8 @@ class SiteInputs:
     step_size: str
     threshold: str = ""
     active: str = ""
+    rate: str = ""
+    kept: str = ""
 
 
 @dataclass
@@ -159,6 +162,9 @@ class Step:
     def _site(self, step: SiteStep) -> None:
         """Charge, fire, update; see `export/neurons.py`."""
         site, own = step.site, self.schedules[step.site.name]
+        if step.neuron:
+            self._special_site(step, own)
+            return
         if any(name in self.plan.varying for name in site.operands):
             currents = [self.value(name) for name in site.operands]
             target = write_target(self.writer, step, currents, self.once.value)
@@ -170,9 +176,23 @@ class Step:
         state = self._state(site.output, site.name)
         fire = ALPHABETS[step.alphabet]
         firing = fire(self.writer, state.before, target, own.step_size, site.name)
+        self._update(step, own, state, firing)
+
+    def _special_site(self, step: SiteStep, own: SiteInputs) -> None:
+        """Neurons other than the signGD one; see `export/special.py`."""
+        currents = [self.value(name) for name in step.site.operands]
+        state = self._state(step.site.output, step.site.name)
+        given = Inputs(state.before, currents, own.step_size, own.threshold, own.rate, own.kept)
+        self._update(step, own, state, NEURONS[step.neuron](self.writer, step, given))
+
+    def _update(self, step: SiteStep, own: SiteInputs, state: StateNames, firing: Firing) -> None:
+        """v(t) = v(t-1) + dv(t); spikes are none outside of the site's window."""
+        site = step.site
         self.changes[site.output] = firing.increment
         self._shape(firing.increment, site.output)
         self._bind(site.output, self._after(state, "Add", state.before, firing.increment))
+        if not firing.spikes:
+            return
         self.spikes[site.name] = firing.spikes
         if own.active:
             silent = self.writer.constant(_SILENT)

@@ -16,9 +16,9 @@ from onnx2snn.runtime.loading.detach import constant_of
 
 
 @lru_cache(maxsize=512)
-def _parsed(body: str, operands: tuple[str, ...]) -> tuple[NodeProto, ...]:
+def _parsed(body: str, operands: tuple[str, ...], result: str) -> tuple[NodeProto, ...]:
     text = f"""<domain: "onnx2snn", opset_import: ["" : {BODY_OPSET}]>
-    body ({", ".join(operands)}) => (Y) {{ {body} }}"""
+    body ({", ".join(operands)}) => ({result}) {{ {body} }}"""
     return tuple(parser.parse_function(text).node)
 
 
@@ -28,12 +28,20 @@ def write_text(
     operands: Sequence[str],
     constants: Mapping[str, float],
     hint: str,
+    estimate: str = "",
 ) -> str:
-    """Emit ONNX text that makes Y of X1, .., Xk and scalars; the name of Y."""
+    """Emit ONNX text that makes Y of X1, .., Xk and scalars; the name of Y.
+
+    estimate: V, where the text makes of it and the others not a value Y but spikes S.
+    """
     formal = tuple(f"X{i + 1}" for i in range(len(operands)))
     names = dict(zip(formal, operands, strict=True))
+    if estimate:
+        formal, names = (*formal, "V"), {**names, "V": estimate}
     names |= {name: writer.constant(float(value), name) for name, value in constants.items()}
-    return write_nodes(writer, _parsed(body, (*formal, *constants)), names, {}, hint)
+    result = "S" if estimate else "Y"
+    nodes = _parsed(body, (*formal, *constants), result)
+    return write_nodes(writer, nodes, names, {}, hint, result)
 
 
 def write_nodes(
@@ -42,8 +50,9 @@ def write_nodes(
     names: Mapping[str, str],
     attributes: Mapping[str, Any],
     hint: str,
+    result: str = "Y",
 ) -> str:
-    """Emit `nodes`, which lead to Y; the name of Y.
+    """Emit `nodes`, which lead to the result Y; its name.
 
     names:      what the operands are called here.
     attributes: values of the attributes that the nodes refer to; None where absent.
@@ -60,7 +69,7 @@ def write_nodes(
             inputs = [known[name] for name in node.input]
             results = writer.emit(node.op_type, inputs, own, hints, node.domain)
             known.update(zip(node.output, results, strict=True))
-    return known["Y"]
+    return known[result]
 
 
 def _hint(prefix: str, name: str) -> str:
