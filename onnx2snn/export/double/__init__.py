@@ -19,6 +19,7 @@ from onnx2snn.export.double.pooling import (
 from onnx2snn.export.double.resize import write_resize
 from onnx2snn.export.double.rows import write_hardmax, write_lrn
 from onnx2snn.export.double.standard import WITHOUT_KERNEL, standard_body
+from onnx2snn.export.double.unpooling import write_max_unpool
 from onnx2snn.export.writer import Rewrite
 
 __all__ = ["REWRITES", "WITHOUT_KERNEL"]
@@ -35,6 +36,7 @@ _OWN: Mapping[str, Rewrite] = {
     "Hardmax": write_hardmax,
     "LRN": write_lrn,
     "LpPool": write_lp_pool,
+    "MaxUnpool": write_max_unpool,
     "Mean": write_mean,
     "Resize": write_resize,
 }

@@ -33,8 +33,10 @@ def write_hardmax(writer: Writer, inputs: Sequence[str], attributes: Mapping[str
     """Hardmax: 1 at the first largest entry along `axis`, 0 elsewhere."""
     x, axis = inputs[0], int(attributes.get("axis", -1))
     first = writer.call("ArgMax", x, axis=axis, keepdims=1)
-    zeros, ones = (
-        writer.call("ConstantOfShape", writer.call("Shape", like), value=np.full(1, n, writer.dtype))
-        for like, n in ((x, 0), (first, 1))
-    )
+    zeros, ones = (_filled(writer, like, value) for like, value in ((x, 0), (first, 1)))
     return writer.call("ScatterElements", zeros, first, ones, hint="Hardmax", axis=axis)
+
+
+def _filled(writer: Writer, like: str, value: float) -> str:
+    array = np.full(1, value, writer.dtype)
+    return writer.call("ConstantOfShape", writer.call("Shape", like), value=array)
