@@ -250,15 +250,17 @@ def test_analog_nodes_without_float64_kernel_compute_in_float32() -> None:
     assert compared(found, of_runtime(spiking, feed, "float64")) == (0, 0)
 
 
-def test_maxima_go_back_to_their_places() -> None:
+@pytest.mark.parametrize("sizes", [[], [1, 1, 9]], ids=["inferred", "given"])
+def test_maxima_go_back_to_their_places(sizes: list[int]) -> None:
     window = {"kernel_shape": [2], "strides": [2]}
     pool = NODE("MaxPool", ["u"], ["m", "places"], "pool", **window)
-    unpool = NODE("MaxUnpool", ["m", "places"], ["y"], "unpool", **window)
+    operands = ["m", "places", "sizes"] if sizes else ["m", "places"]
+    unpool = NODE("MaxUnpool", operands, ["y"], "unpool", **window)
     nodes = [FC1, RELU, NODE("Unsqueeze", ["r", "one"], ["u"], "row"), pool, unpool]
-    outputs = [helper.make_tensor_value_info("y", 1, ["N", 1, 8])]
-    proto = model(nodes, outputs=outputs, one=np.array([1]))
-    spiking = onnx2snn.convert(proto, {"x": samples(32, 4)}, time_steps=5, tuning=0)
-    feed = {"x": samples(6, 4, seed=2)}
+    outputs = [helper.make_tensor_value_info("y", 1, sizes or ["N", 1, 8])]
+    proto = model(nodes, outputs=outputs, one=np.array([1]), sizes=np.array(sizes))
+    spiking = onnx2snn.convert(proto, {"x": samples(1, 4)}, time_steps=5, tuning=0)
+    feed = {"x": samples(1, 4, seed=2)}
     found = of_loop(spiking, feed, "float64")
     share, error = compared(found, of_runtime(spiking, feed, "float64"))
     assert share == 0 and error < 1e-12
