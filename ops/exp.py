@@ -8,7 +8,7 @@ from onnx2snn.ops.target import Target
 
 def exp() -> Target:
     """f(x) = exp(x)."""
-    return Target("exp", 1, torch.exp)
+    return Target("exp", 1, torch.exp, "Y = Exp (X1)")
 
 
 EXP = SpikingOperator(

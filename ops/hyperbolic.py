@@ -29,12 +29,15 @@ def asinh() -> Target:
 
 def acosh() -> Target:
     """f(x) = arcosh(max(x, 1))."""
-    return Target("acosh", 1, lambda x: x.clamp_min(1.0).acosh())
+    body = "x = Max (X1, one) Y = Acosh (x)"
+    return Target("acosh", 1, lambda x: x.clamp_min(1.0).acosh(), body, {"one": 1.0})
 
 
 def atanh() -> Target:
     """f(x) = artanh(x), of what lies beyond (-1, 1) that of the nearest inside."""
-    return Target("atanh", 1, lambda x: x.clamp(-NEARLY_ONE, NEARLY_ONE).atanh())
+    body = "above = Max (X1, low) x = Min (above, high) Y = Atanh (x)"
+    ends = {"low": -NEARLY_ONE, "high": NEARLY_ONE}
+    return Target("atanh", 1, lambda x: x.clamp(-NEARLY_ONE, NEARLY_ONE).atanh(), body, ends)
 
 
 SINH = SpikingOperator(source="Sinh", equation="f(x) = sinh(x)", build=unary(sinh), claim=0.05)

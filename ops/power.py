@@ -13,7 +13,11 @@ def power() -> Target:
     def function(x: Tensor, p: Tensor) -> Tensor:
         return torch.pow(torch.where(p == p.round(), x, x.clamp_min(0.0)), p)
 
-    return Target("x1^x2", 2, function)
+    body = """
+        r = Round (X2) whole = Equal (X2, r) p = Max (X1, zero) x = Where (whole, X1, p)
+        Y = Pow (x, X2)
+    """
+    return Target("x1^x2", 2, function, body, {"zero": 0.0})
 
 
 POW = SpikingOperator(

@@ -29,8 +29,22 @@ def _product(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     return x
 
 
-def _reduced(name: str, reduce: Reduction) -> Callable[..., Target]:
-    """The target of one reduction, by its attributes; `reduce` keeps the axes with size 1."""
+def _log_sum(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    return x.sum(axes, keepdim=True).clamp_min(SMALLEST).log()
+
+
+LOG_SUM = """
+    axes = Constant <value_ints: ints = {axes}> ()
+    s = ReduceSum <keepdims: int = {keepdims}> (X1, axes) p = Max (s, smallest) Y = Log (p)
+"""
+"""As `_log_sum`."""
+
+
+def _reduced(name: str, reduce: Reduction, form: str = "") -> Callable[..., Target]:
+    """The target of one reduction, by its attributes; `reduce` keeps the axes with size 1.
+
+    form: the target's body, where that is not the operator itself.
+    """
 
     def target(axes: list[int] | None, keepdims: int) -> Target:
         if not axes or max(axes) >= 0:
@@ -41,16 +55,18 @@ def _reduced(name: str, reduce: Reduction) -> Callable[..., Target]:
             result = reduce(x, over)
             return result if keepdims else result.squeeze(over)
 
-        return Target(f"{name}(axes={over}, keepdims={keepdims})", 1, function)
+        body = form.format(axes=axes, keepdims=keepdims)
+        constants = {"smallest": SMALLEST} if form else {}
+        return Target(f"{name}(axes={over}, keepdims={keepdims})", 1, function, body, constants)
 
     return target
 
 
-def _operator(source: str, equation: str, reduce: Reduction) -> SpikingOperator:
+def _operator(source: str, equation: str, reduce: Reduction, form: str = "") -> SpikingOperator:
     return SpikingOperator(
         source=source,
         equation=f"f(x) = {equation} over `axes`",
-        build=unary(_reduced(source, reduce), "axes", "keepdims"),
+        build=unary(_reduced(source, reduce, form), "axes", "keepdims"),
         attributes=(Attribute("axes", "ints"), Attribute("keepdims", "int", 1)),
         body=BODY.format(source=source),
     )
@@ -67,11 +83,7 @@ REDUCTIONS = (
         lambda x, axes: torch.linalg.vector_norm(x, dim=axes, keepdim=True),
     ),
     _operator("ReduceSumSquare", "sum(x^2)", lambda x, axes: x.square().sum(axes, keepdim=True)),
-    _operator(
-        "ReduceLogSum",
-        "log(sum(x))",
-        lambda x, axes: x.sum(axes, keepdim=True).clamp_min(SMALLEST).log(),
-    ),
+    _operator("ReduceLogSum", "log(sum(x))", _log_sum, LOG_SUM),
     _operator(
         "ReduceLogSumExp", "log(sum(exp(x)))", lambda x, axes: x.logsumexp(axes, keepdim=True)
     ),

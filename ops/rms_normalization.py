@@ -33,7 +33,13 @@ def scaled(axes: tuple[int, ...], epsilon: float) -> Target:
     def function(x: Tensor) -> Tensor:
         return x * torch.rsqrt(x.square().mean(axes, keepdim=True) + epsilon)
 
-    return Target(f"rms_normalization(axes={axes}, epsilon={epsilon:g})", 1, function)
+    name = f"rms_normalization(axes={axes}, epsilon={epsilon:g})"
+    body = f"""
+        axes = Constant <value_ints: ints = {list(axes)}> ()
+        q = Mul (X1, X1) m = ReduceMean (q, axes) s = Add (m, epsilon) d = Sqrt (s)
+        Y = Div (X1, d)
+    """
+    return Target(name, 1, function, body, {"epsilon": epsilon})
 
 
 def _build(lowering: Lowering, operands: tuple[str, ...], attributes: Mapping[str, Any]) -> str:

@@ -14,7 +14,13 @@ def shrink(bias: float, lambd: float) -> Target:
         outside = torch.where(x < 0, x + bias, x - bias)
         return torch.where((x < -lambd) | (x > lambd), outside, torch.zeros_like(x))
 
-    return Target(f"shrink(bias={bias:g}, lambd={lambd:g})", 1, function)
+    body = """
+        negative = Less (X1, zero) a = Add (X1, bias) b = Sub (X1, bias)
+        outside = Where (negative, a, b) below = Less (X1, low) above = Greater (X1, high)
+        kept = Or (below, above) Y = Where (kept, outside, zero)
+    """
+    constants = {"zero": 0.0, "bias": bias, "low": -lambd, "high": lambd}
+    return Target(f"shrink(bias={bias:g}, lambd={lambd:g})", 1, function, body, constants)
 
 
 SHRINK = SpikingOperator(

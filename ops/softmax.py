@@ -40,7 +40,11 @@ def share() -> Target:
         counts = (x.exp() > 0) & (total > 0)
         return torch.where(counts, power / torch.where(total > 0, total, 1.0), 0.0)
 
-    return Target("x1/x2 where x3 counts", 3, function)
+    body = """
+        e = Exp (X3) some = Greater (e, zero) sound = Greater (X2, zero) counts = And (some, sound)
+        s = Where (sound, X2, one) q = Div (X1, s) Y = Where (counts, q, zero)
+    """
+    return Target("x1/x2 where x3 counts", 3, function, body, {"zero": 0.0, "one": 1.0})
 
 
 def _build(lowering: Lowering, operands: tuple[str, ...], attributes: Mapping[str, Any]) -> str:

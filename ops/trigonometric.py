@@ -8,6 +8,9 @@ import torch
 from onnx2snn.ops.operator import SpikingOperator, unary
 from onnx2snn.ops.target import Target
 
+INSIDE = "above = Max (X1, low) x = Min (above, high) "
+ENDS = {"low": -1.0, "high": 1.0}
+
 
 def tan() -> Target:
     """f(x) = tan(x)."""
@@ -16,12 +19,12 @@ def tan() -> Target:
 
 def asin() -> Target:
     """f(x) = arcsin(min(max(x, -1), 1))."""
-    return Target("asin", 1, lambda x: x.clamp(-1.0, 1.0).asin())
+    return Target("asin", 1, lambda x: x.clamp(-1.0, 1.0).asin(), INSIDE + "Y = Asin (x)", ENDS)
 
 
 def acos() -> Target:
     """f(x) = arccos(min(max(x, -1), 1))."""
-    return Target("acos", 1, lambda x: x.clamp(-1.0, 1.0).acos())
+    return Target("acos", 1, lambda x: x.clamp(-1.0, 1.0).acos(), INSIDE + "Y = Acos (x)", ENDS)
 
 
 TAN = SpikingOperator(source="Tan", equation="f(x) = tan(x)", build=unary(tan))

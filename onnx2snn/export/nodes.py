@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import TensorProto, defs, helper
 
 from onnx2snn.export.double import WITHOUT_KERNEL
 from onnx2snn.export.window import write_window
@@ -61,8 +61,14 @@ def _typed(writer: Writer, name: str, value: Any) -> Any:
 
 
 def _narrowed(writer: Writer, node: Node, inputs: Sequence[str], hints: Sequence[str]) -> list[str]:
-    """The node in float32 between casts; for operators on floating operands alone."""
-    operands = [writer.call("Cast", x, to=TensorProto.FLOAT) if x else x for x in inputs]
+    """The node in float32 between casts."""
+    formal = defs.get_schema(node.op_type).inputs
+    operands = [
+        writer.call("Cast", x, to=TensorProto.FLOAT)
+        if x and "tensor(float)" in formal[min(i, len(formal) - 1)].types
+        else x
+        for i, x in enumerate(inputs)
+    ]
     plain = Writer(writer.store, writer.suffix)
     results = plain.emit(node.op_type, _trimmed(operands), node.attributes, hints, node.domain)
     writer.nodes.extend(plain.nodes)

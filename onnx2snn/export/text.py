@@ -7,11 +7,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, numpy_helper, parser
+from onnx import NodeProto, helper, numpy_helper, parser
 
 from onnx2snn.export.writer import Writer
 from onnx2snn.ops.schema import BODY_OPSET
-from onnx2snn.runtime.graph import attribute_value
+from onnx2snn.runtime.graph import FLOATING, attribute_value
 from onnx2snn.runtime.loading.detach import constant_of
 
 
@@ -60,6 +60,8 @@ def write_nodes(
     known = {"": "", **names}
     for node in nodes:
         own = _resolved(node, attributes)
+        if node.op_type == "Cast" and own["to"] in FLOATING:
+            own["to"] = int(helper.np_dtype_to_tensor_dtype(writer.dtype))
         if node.op_type == "Constant":
             known[node.output[0]] = writer.constant(_value(node, own))
         elif node.op_type == "CastLike" and _is_scalar(writer, known[node.input[0]]):

@@ -52,6 +52,7 @@ def lowered_model(row: Any, arrays: dict[str, Array], precision: str) -> onnx.Mo
     """The lowered form of an operator row, every site replaced by its function in ONNX."""
     node, lowered = _lowered(row)
     w = writer(precision, list(arrays))
+    w.shapes.update((name, array.shape) for name, array in arrays.items())
     names = {**{n: n for n in arrays}, "": ""}
     names |= {n: w.constant(a, n) for n, a in lowered.constants.items()}
     for step in lowered.steps:

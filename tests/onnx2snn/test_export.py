@@ -20,6 +20,7 @@ from spikes import answers, mismatches, of_loop, of_runtime, of_steps
 
 import onnx2snn
 from onnx2snn.export import network
+from onnx2snn.inspection import inspect_model
 from onnx2snn.ops.errors import ModelError, UsageError
 
 sys.path.append(str(Path(__file__).parents[1] / "runtime"))
@@ -241,10 +242,28 @@ def test_a_site_without_onnx_form_is_named(
 def test_analog_nodes_without_float64_kernel_compute_in_float32() -> None:
     top = NODE("Hardmax", ["z"], ["y"], "top")
     proto = model([FC1, RELU, NODE("MatMul", ["r", "w2"], ["z"], "fc2"), top])
-    spiking = onnx2snn.convert(proto, {"x": samples(32, 4)}, time_steps=5, tuning=0)
+    data = {"x": samples(32, 4)}
+    spiking = onnx2snn.convert(proto, data, time_steps=5, tuning=0, exclude=["top"])
+    assert [node.op_type for node in inspect_model(spiking).analog] == ["Hardmax"]
     feed = {"x": samples(6, 4, seed=2)}
     found = of_loop(spiking, feed, "float64")
     assert compared(found, of_runtime(spiking, feed, "float64")) == (0, 0)
+
+
+@pytest.mark.parametrize("sizes", [[], [1, 1, 9]], ids=["inferred", "given"])
+def test_maxima_go_back_to_their_places(sizes: list[int]) -> None:
+    window = {"kernel_shape": [2], "strides": [2]}
+    pool = NODE("MaxPool", ["u"], ["m", "places"], "pool", **window)
+    operands = ["m", "places", "sizes"] if sizes else ["m", "places"]
+    unpool = NODE("MaxUnpool", operands, ["y"], "unpool", **window)
+    nodes = [FC1, RELU, NODE("Unsqueeze", ["r", "one"], ["u"], "row"), pool, unpool]
+    outputs = [helper.make_tensor_value_info("y", 1, sizes or ["N", 1, 8])]
+    proto = model(nodes, outputs=outputs, one=np.array([1]), sizes=np.array(sizes))
+    spiking = onnx2snn.convert(proto, {"x": samples(1, 4)}, time_steps=5, tuning=0)
+    feed = {"x": samples(1, 4, seed=2)}
+    found = of_loop(spiking, feed, "float64")
+    share, error = compared(found, of_runtime(spiking, feed, "float64"))
+    assert share == 0 and error < 1e-12
 
 
 def test_a_linear_node_without_float64_form_is_named() -> None:

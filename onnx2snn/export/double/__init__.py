@@ -9,9 +9,17 @@ from onnx2snn.export.double.convolution import write_conv, write_conv_transpose
 from onnx2snn.export.double.erf import write_erf
 from onnx2snn.export.double.functions import FUNCTIONS
 from onnx2snn.export.double.normalization import write_batch_normalization
-from onnx2snn.export.double.pooling import write_average_pool, write_global_average_pool, write_mean
+from onnx2snn.export.double.pooling import (
+    write_average_pool,
+    write_global_average_pool,
+    write_global_lp_pool,
+    write_lp_pool,
+    write_mean,
+)
 from onnx2snn.export.double.resize import write_resize
+from onnx2snn.export.double.rows import write_hardmax, write_lrn
 from onnx2snn.export.double.standard import WITHOUT_KERNEL, standard_body
+from onnx2snn.export.double.unpooling import write_max_unpool
 from onnx2snn.export.writer import Rewrite
 
 __all__ = ["REWRITES", "WITHOUT_KERNEL"]
@@ -24,6 +32,11 @@ _OWN: Mapping[str, Rewrite] = {
     "ConvTranspose": write_conv_transpose,
     "Erf": write_erf,
     "GlobalAveragePool": write_global_average_pool,
+    "GlobalLpPool": write_global_lp_pool,
+    "Hardmax": write_hardmax,
+    "LRN": write_lrn,
+    "LpPool": write_lp_pool,
+    "MaxUnpool": write_max_unpool,
     "Mean": write_mean,
     "Resize": write_resize,
 }

@@ -1,4 +1,4 @@
-"""Averages in float64."""
+"""Averages and norms of windows in float64."""
 
 from __future__ import annotations
 
@@ -23,20 +23,64 @@ def _sum(writer: Writer, x: str, windows: Sliding) -> str:
 
 def write_average_pool(writer: Writer, inputs: Sequence[str], attributes: Mapping[str, Any]) -> str:
     """AveragePool: sum of a window / number of its cells."""
-    x, kernel = inputs[0], needed_attribute(attributes, "kernel_shape")
-    windows = sliding(kernel, attributes, writer.shapes.get(x))
-    if attributes.get("ceil_mode", 0):
-        windows, surplus = _ceiled(writer, x, windows)
-    else:
-        surplus = [0] * len(kernel)
-    rank = len(kernel)
-    ends = [end + more for end, more in zip(windows.pads[rank:], surplus, strict=True)]
-    padding = [*windows.pads[:rank], *ends]
-    sums = _sum(writer, pad(writer, x, padding), windows)
+    windows, surplus = _pooled(writer, inputs[0], attributes)
+    padding = _padding(windows, surplus)
+    sums = _sum(writer, pad(writer, inputs[0], padding), windows)
     counted = bool(attributes.get("count_include_pad", 0))
     if not any(padding) or (counted and not any(surplus)):
-        return writer.call("Div", sums, writer.constant(float(prod(kernel))), hint="AveragePool")
-    return writer.call("Div", sums, _cells(writer, x, windows, surplus, counted))
+        cells = writer.constant(float(prod(windows.kernel)))
+        return writer.call("Div", sums, cells, hint="AveragePool")
+    return writer.call("Div", sums, _cells(writer, inputs[0], windows, surplus, counted))
+
+
+def write_lp_pool(writer: Writer, inputs: Sequence[str], attributes: Mapping[str, Any]) -> str:
+    """LpPool: (sum of |x|^p over a window)^(1/p), padding counted as 0."""
+    windows, surplus = _pooled(writer, inputs[0], attributes)
+    p = int(attributes.get("p", 2))
+    powers = pad(writer, _powers(writer, inputs[0], p), _padding(windows, surplus))
+    return _root(writer, _sum(writer, powers, windows), p, "LpPool")
+
+
+def write_global_lp_pool(
+    writer: Writer, inputs: Sequence[str], attributes: Mapping[str, Any]
+) -> str:
+    """GlobalLpPool: (sum of |x|^p over all axes but the first two, kept with size 1)^(1/p)."""
+    axes = writer.constant(list(range(2, known_rank(writer, inputs[0]))))
+    p = int(attributes.get("p", 2))
+    sums = writer.call("ReduceSum", _powers(writer, inputs[0], p), axes)
+    return _root(writer, sums, p, "GlobalLpPool")
+
+
+def _powers(writer: Writer, x: str, p: int) -> str:
+    """|x|^p."""
+    if p == 2:
+        return writer.call("Mul", x, x)
+    size = writer.call("Abs", x)
+    return size if p == 1 else writer.call("Pow", size, writer.constant(float(p)))
+
+
+def _root(writer: Writer, x: str, p: int, hint: str) -> str:
+    """x^(1/p)."""
+    if p == 1:
+        return x
+    if p == 2:
+        return writer.call("Sqrt", x, hint=hint)
+    return writer.call("Pow", x, writer.constant(1 / p), hint=hint)
+
+
+def _pooled(writer: Writer, x: str, attributes: Mapping[str, Any]) -> tuple[Sliding, list[int]]:
+    """The windows of a pooling node, and cells to add at the end beyond the pads."""
+    kernel = needed_attribute(attributes, "kernel_shape")
+    windows = sliding(kernel, attributes, writer.shapes.get(x))
+    if attributes.get("ceil_mode", 0):
+        return _ceiled(writer, x, windows)
+    return windows, [0] * len(kernel)
+
+
+def _padding(windows: Sliding, surplus: Sequence[int]) -> list[int]:
+    rank = len(surplus)
+    ends = [end + more for end, more in zip(windows.pads[rank:], surplus, strict=True)]
+    return [*windows.pads[:rank], *ends]
 
 
 def _cells(writer: Writer, x: str, windows: Sliding, surplus: Sequence[int], counted: bool) -> str:

@@ -42,10 +42,21 @@ class Sliding:
         """The members at one position of all windows, of padded data."""
         starts = [p * d for p, d in zip(position, self.dilations, strict=True)]
         behind = [reach - start for reach, start in zip(self.reach, starts, strict=True)]
-        ends = [-b if b else _END for b in behind]
-        const = writer.constant
-        operands = (const(starts), const(ends), const(self.axes), const(list(self.strides)))
-        return writer.call("Slice", padded, *operands, hint="members")
+        return members(writer, padded, self.axes, starts, behind, self.strides)
+
+
+def members(
+    writer: Writer,
+    x: str,
+    axes: Sequence[int],
+    starts: Sequence[int],
+    behind: Sequence[int],
+    strides: Sequence[int],
+) -> str:
+    """Every `stride`-th cell along `axes` from `start` on, without the last `behind` ones."""
+    ends = [-b if b else _END for b in behind]
+    operands = (writer.constant(list(values)) for values in (starts, ends, axes, strides))
+    return writer.call("Slice", x, *operands, hint="members")
 
 
 def known_rank(writer: Writer, x: str) -> int:

@@ -14,10 +14,10 @@ from onnx2snn.ops.schema import BODY_OPSET
 from onnx2snn.runtime.graph import attribute_value
 
 _NAMES = """
-    Acos Acosh Asin Asinh Atan Atanh AveragePool Celu Conv ConvTranspose Cosh Elu Erf Gelu
+    Acos Acosh Asin Asinh Atan Atanh AveragePool Celu Col2Im Conv ConvTranspose Cosh Elu Erf Gelu
     GlobalAveragePool GlobalLpPool GlobalMaxPool GridSample HardSigmoid HardSwish Hardmax
-    InstanceNormalization LRN LeakyRelu LpPool Mean MeanVarianceNormalization Mish PRelu Resize
-    Selu Sinh Softplus Softsign Tan ThresholdedRelu
+    InstanceNormalization LRN LeakyRelu LpPool MaxUnpool Mean MeanVarianceNormalization Mish PRelu
+    Resize Selu Sinh Softplus Softsign Tan ThresholdedRelu
 """
 WITHOUT_KERNEL = frozenset(_NAMES.split())
 """Of onnxruntime 1.31 on the CPU."""
