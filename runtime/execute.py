@@ -16,6 +16,7 @@ from torch import Tensor
 
 from onnx2snn.ops.dynamics import ALPHABETS, Fire, scan
 from onnx2snn.ops.errors import ModelError
+from onnx2snn.runtime.fused.sites import FusedSites
 from onnx2snn.runtime.increments import increment_operands, is_transparent, only
 from onnx2snn.runtime.nodes import NodeRunner, Operands
 from onnx2snn.runtime.plan import (
@@ -36,6 +37,7 @@ class Executor:
     """A plan on a device: its constants as tensors and the parameters of its sites.
 
     alphabets: how neurons fire, by name of the spike alphabet.
+    fused:     runs sites by compiled kernels; None for eager code throughout.
     """
 
     plan: Plan
@@ -44,6 +46,7 @@ class Executor:
     device: torch.device
     dtype: torch.dtype
     alphabets: Mapping[str, Fire] = field(default_factory=lambda: ALPHABETS)
+    fused: FusedSites | None = None
 
     @cached_property
     def nodes(self) -> NodeRunner:
@@ -83,11 +86,14 @@ class Executor:
         if isinstance(step, LinearStep):
             self._advance_linear(index, step, state, signals)
         elif isinstance(step, SiteStep):
-            self._advance_site(step, state, signals)
+            self._advance_site(index, step, state, signals)
         elif isinstance(step, DifferenceStep):
             self._advance_difference(step, state, signals)
+        deferred = {} if self.fused is None else self.fused.last_reader
         for name in step_outputs(step):
-            if name in self.plan.integrated and name in signals.increments:
+            if name not in self.plan.integrated or name in deferred:
+                continue
+            if name in signals.increments:
                 self.course(name, state, signals)
         signals.release(self.plan.last_use[index])
 
@@ -167,7 +173,12 @@ class Executor:
         courses = [self.course(name, state, signals) for name in step.site.operands]
         return [course.over(part.start, part.stop) for course in courses]
 
-    def _advance_site(self, step: SiteStep, state: State, signals: Signals) -> None:
+    def _advance_site(self, index: int, step: SiteStep, state: State, signals: Signals) -> None:
+        if self.fused is not None:
+            if self.fused.advance(index, step, state, signals):
+                return
+            for name in step.site.operands:
+                self.course(name, state, signals)
         parameters = self.parameters[step.site.name]
         part = parameters.firing(state.time, state.time + signals.steps)
         if part.start == part.stop:

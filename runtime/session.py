@@ -17,6 +17,7 @@ from onnx2snn.ops.errors import DataError, UsageError
 from onnx2snn.runtime.energy import Account, account
 from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.fallback import with_native_dtype
+from onnx2snn.runtime.fused.sites import FusedSites
 from onnx2snn.runtime.graph import TensorInfo, read_graph
 from onnx2snn.runtime.open import open_model
 from onnx2snn.runtime.parameters import check_fit, constants_on, read_parameters
@@ -59,6 +60,8 @@ class SpikingSession:
     device:    "auto" (the GPU where there is one), "cpu" or "cuda".
     precision: "float32" or "float64", of states, weights and results.
     block:     time steps that go through the graph in one call; None chooses by memory.
+    compile:   whether sites run as compiled kernels where there is a C compiler: on the CPU, in
+               float32.
 
     Nothing is carried over from one call to the next. Raises ModelError for a file that
     cannot be run.
@@ -71,6 +74,7 @@ class SpikingSession:
         device: str = "auto",
         precision: str = "float32",
         block: int | None = None,
+        compile: bool = True,
     ) -> None:
         if precision not in PRECISIONS:
             raise UsageError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
@@ -79,12 +83,16 @@ class SpikingSession:
         self._device, self._dtype = choose_device(device), PRECISIONS[precision]
         self._block = block
         self._plan = compile_plan(read_graph(open_model(model)))
+        constants = constants_on(self._plan, self._device, self._dtype)
+        parameters = read_parameters(self._plan, self._device, self._dtype)
+        compiled = compile and self._device.type == "cpu" and self._dtype == torch.float32
         self._executor = Executor(
             self._plan,
-            constants=constants_on(self._plan, self._device, self._dtype),
-            parameters=read_parameters(self._plan, self._device, self._dtype),
+            constants=constants,
+            parameters=parameters,
             device=self._device,
             dtype=self._dtype,
+            fused=FusedSites(self._plan, parameters, constants) if compiled else None,
         )
         self._shapes: dict[tuple[Any, ...], dict[str, Tensor]] = {}
 
