@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from onnx2snn.ops.errors import DataError, UsageError
+from onnx2snn.runtime.allocation import retain_memory
+from onnx2snn.runtime.budget import block_length, default_memory
 from onnx2snn.runtime.energy import Account, account
 from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.fallback import with_native_dtype
@@ -26,8 +28,6 @@ from onnx2snn.runtime.signals import Signals
 from onnx2snn.runtime.state import Parameters, State
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
-BLOCK_BYTES = 64 << 20
-LONGEST_BLOCK = 16
 
 Feed = Mapping[str, NDArray[Any]]
 
@@ -59,7 +59,9 @@ class SpikingSession:
     model:     path of a file, its bytes, or an `onnx.ModelProto`.
     device:    "auto" (the GPU where there is one), "cpu" or "cuda".
     precision: "float32" or "float64", of states, weights and results.
-    block:     time steps that go through the graph in one call; None chooses by memory.
+    block:     time steps that go through the graph in one call; None chooses by memory. The
+               spikes are the same whatever it is.
+    memory:    bytes for the signals of such a block; None suits the device's caches.
     compile:   whether sites run as compiled kernels where there is a C compiler: on the CPU, in
                float32.
 
@@ -74,6 +76,7 @@ class SpikingSession:
         device: str = "auto",
         precision: str = "float32",
         block: int | None = None,
+        memory: int | None = None,
         compile: bool = True,
     ) -> None:
         if precision not in PRECISIONS:
@@ -81,7 +84,10 @@ class SpikingSession:
         if block is not None and block < 1:
             raise UsageError(f"block is {block}; it must be at least one time step")
         self._device, self._dtype = choose_device(device), PRECISIONS[precision]
+        if memory is not None and memory < 1:
+            raise UsageError(f"memory is {memory} bytes; it must be positive")
         self._block = block
+        self._memory = default_memory(self._device) if memory is None else memory
         self._plan = compile_plan(read_graph(open_model(model)))
         constants = constants_on(self._plan, self._device, self._dtype)
         parameters = read_parameters(self._plan, self._device, self._dtype)
@@ -167,11 +173,13 @@ class SpikingSession:
         """
         wanted = self._checked_steps(at)
         points = []
+        retain_memory()
         with torch.inference_mode():
             state = self._initial_state(feed)
+            length = self._block_length(state)
             for end in wanted:
                 while state.time < end:
-                    self._advance(state, min(self._block_length(state), end - state.time))
+                    self._advance(state, min(length, end - state.time))
                     if progress:
                         progress(state.time)
                 points.append(Point(end, self._outputs(state), account(self._plan, state)))
@@ -235,7 +243,8 @@ class SpikingSession:
     def _block_length(self, state: State) -> int:
         if self._block is not None:
             return self._block
-        return max(1, min(LONGEST_BLOCK, BLOCK_BYTES // max(state.varying_bytes, 1)))
+        size = torch.finfo(self._dtype).bits // 8
+        return block_length(self._plan, state, size, self._memory)
 
     def _advance(self, state: State, steps: int) -> None:
         signals = Signals(steps)
