@@ -114,7 +114,8 @@ def _axis_from_last(call: Call) -> list[Tensor] | None:
     if call.node.op_type != "Concat" and call.varying != {0}:
         return None
     operands = [
-        x if x is None or call.node.op_type != "Concat" or i in call.varying
+        x
+        if x is None or call.node.op_type != "Concat" or i in call.varying
         else x.expand(call.steps, *x.shape)
         for i, x in enumerate(call.operands)
     ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,11 @@ from onnx2snn.runtime.graph import TensorInfo, read_graph
 from onnx2snn.runtime.open import open_model
 from onnx2snn.runtime.parameters import check_fit, constants_on, read_parameters
 from onnx2snn.runtime.plan import ConstantStep, Plan, SiteStep, compile_plan
+from onnx2snn.runtime.precision import ARITHMETIC, PRECISIONS
 from onnx2snn.runtime.signals import Signals
 from onnx2snn.runtime.state import Parameters, State
 
-PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+__all__ = ["PRECISIONS", "Point", "SpikingSession", "choose_device"]
 
 Feed = Mapping[str, NDArray[Any]]
 
@@ -58,7 +60,8 @@ class SpikingSession:
 
     model:     path of a file, its bytes, or an `onnx.ModelProto`.
     device:    "auto" (the GPU where there is one), "cpu" or "cuda".
-    precision: "float32" or "float64", of states, weights and results.
+    precision: "float32" or "float64", of states, weights and results; "bf16" or "tf32": float32,
+               and synaptic operators multiply in that shorter format.
     block:     time steps that go through the graph in one call; None chooses by memory. The
                spikes are the same whatever it is.
     memory:    bytes for the signals of such a block; None suits the device's caches.
@@ -79,11 +82,12 @@ class SpikingSession:
         memory: int | None = None,
         compile: bool = True,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise UsageError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
+        if precision not in ARITHMETIC:
+            raise UsageError(f"precision '{precision}' is not one of {', '.join(ARITHMETIC)}")
+        self._precision = ARITHMETIC[precision]
         if block is not None and block < 1:
             raise UsageError(f"block is {block}; it must be at least one time step")
-        self._device, self._dtype = choose_device(device), PRECISIONS[precision]
+        self._device, self._dtype = choose_device(device), self._precision.states
         if memory is not None and memory < 1:
             raise UsageError(f"memory is {memory} bytes; it must be positive")
         self._block = block
@@ -98,6 +102,7 @@ class SpikingSession:
             parameters=parameters,
             device=self._device,
             dtype=self._dtype,
+            synapses=self._precision.synapses,
             fused=FusedSites(self._plan, parameters, constants) if compiled else None,
         )
         self._shapes: dict[tuple[Any, ...], dict[str, Tensor]] = {}
@@ -171,21 +176,36 @@ class SpikingSession:
 
         `probe` is called there with the state, which it may read but neither change nor keep.
         """
+        return list(self.stream(feed, at, progress, probe))
+
+    def stream(
+        self,
+        feed: Feed,
+        at: Iterable[int],
+        progress: Callable[[int], None] | None = None,
+        probe: Callable[[State], None] | None = None,
+    ) -> Iterator[Point]:
+        """As `simulate`, point by point: steps are simulated when a point is asked for."""
         wanted = self._checked_steps(at)
-        points = []
         retain_memory()
-        with torch.inference_mode():
+        with self._arithmetic():
             state = self._initial_state(feed)
             length = self._block_length(state)
-            for end in wanted:
+        for end in wanted:
+            with self._arithmetic():
                 while state.time < end:
                     self._advance(state, min(length, end - state.time))
                     if progress:
                         progress(state.time)
-                points.append(Point(end, self._outputs(state), account(self._plan, state)))
+                point = Point(end, self._outputs(state), account(self._plan, state))
                 if probe:
                     probe(state)
-        return points
+            yield point
+
+    @contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        with torch.inference_mode(), self._precision.applied():
+            yield
 
     def _checked_steps(self, at: Iterable[int]) -> list[int]:
         wanted = list(at)

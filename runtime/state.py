@@ -35,7 +35,6 @@ class State:
     shapes: dict[str, torch.Size] = field(default_factory=dict)
     owned: set[str] = field(default_factory=set)
     spread: dict[tuple[object, ...], Tensor] = field(default_factory=dict)
-    varying_bytes: int = 0
     time: int = 0
 
 

@@ -15,7 +15,15 @@ from pathlib import Path
 import torch
 
 COMPILERS = ("cc", "gcc", "clang")
-FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fPIC", "-std=gnu11")
+FLAGS = (
+    "-O3",
+    "-march=native",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=fast",
+    "-fPIC",
+    "-std=gnu11",
+)
 SECONDS = 60
 
 
@@ -81,4 +89,4 @@ def _compile(source: str, library: Path) -> None:
         subprocess.run(command, check=True, capture_output=True, timeout=SECONDS)
         link = [str(compiler()), "-shared", str(thing), *_openmp(), "-lm", "-o", str(result)]
         subprocess.run(link, check=True, capture_output=True, timeout=SECONDS)
-        os.replace(result, library)
+        result.replace(library)

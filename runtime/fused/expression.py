@@ -26,7 +26,7 @@ PRIMITIVES = frozenset(
 Operand = Union["Symbol", float]
 
 
-class NotElementwise(Exception):
+class NotElementwiseError(Exception):
     """The function does something that no kernel can be generated for."""
 
 
@@ -62,7 +62,7 @@ class _Recorder:
 def _number(value: Any) -> float:
     if isinstance(value, bool | int | float) and not math.isnan(value):
         return float(value)
-    raise NotElementwise(f"{value!r} is no number")
+    raise NotElementwiseError(f"{value!r} is no number")
 
 
 class Symbol:
@@ -87,7 +87,7 @@ class Symbol:
 
     def __getattr__(self, name: str) -> Callable[..., Symbol]:
         if name.startswith("__") or name not in _FUNCTIONS:
-            raise NotElementwise(name)
+            raise NotElementwiseError(name)
         return lambda *args, **kwargs: _apply(name, self, *args, **kwargs)
 
     def __add__(self, other: Operand) -> Symbol:
@@ -208,7 +208,7 @@ _FUNCTIONS: dict[str, Callable[..., Symbol]] = {
 def _apply(name: str, *arguments: Any, **keywords: Any) -> Symbol:
     function = _FUNCTIONS.get(name)
     if function is None:
-        raise NotElementwise(name)
+        raise NotElementwiseError(name)
     return function(*arguments, **keywords)
 
 
@@ -218,7 +218,7 @@ def trace(target: Target) -> Expression | None:
     symbols = [Symbol(f"x{i}", recorder) for i in range(target.arity)]
     try:
         result = target.function(*symbols)
-    except (NotElementwise, TypeError, AttributeError, StopIteration):
+    except (NotElementwiseError, TypeError, AttributeError, StopIteration):
         return None
     if not isinstance(result, Symbol):
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -35,6 +35,11 @@ class Charge:
     start: int = 0
     result: Tensor | None = None
 
+    @property
+    def stop(self) -> int:
+        """The step after the last one with increments."""
+        return self.start + (0 if self.changes is None else self.changes.shape[0])
+
 
 @dataclass(frozen=True)
 class SiteKernel:
@@ -57,9 +62,9 @@ class SiteKernel:
         step_sizes, thresholds: from the part's first step on, shape [steps, period].
         increments:             dv to be filled, shape [steps of the part, neurons].
         """
-        begins = [c.start for c in charges if c.changes is not None]
-        ends = [c.start + len(c.changes) for c in charges if c.changes is not None]
-        begin, end = min((part[0], *begins)), max((part[1], *ends))
+        moving = [c for c in charges if c.changes is not None]
+        begin = min((part[0], *(c.start for c in moving)))
+        end = max((part[1], *(c.stop for c in moving)))
         steps = end - begin
         threads = torch.get_num_threads() if steps * estimates.numel() > ALONE else 1
         return self.function(
@@ -72,7 +77,9 @@ class SiteKernel:
             self._pointers([c.result for c in charges]),
             self._integers([c.rows for c in charges]),
             self._integers([c.start for c in charges]),
-            self._integers([c.start + (0 if c.changes is None else len(c.changes)) for c in charges]),
+            self._integers(
+                [c.start + (0 if c.changes is None else len(c.changes)) for c in charges]
+            ),
             self._integers([c.current.numel() for c in charges]),
             estimates.data_ptr(),
             step_sizes.data_ptr(),
@@ -102,7 +109,7 @@ def site_kernel(target: Target, alphabet: str) -> SiteKernel | None:
     return None if expression is None else _compiled(c_source(expression, alphabet), target.arity)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compiled(source: str, arity: int) -> SiteKernel | None:
     library = build(source)
     if library is None:
