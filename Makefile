@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 ROOT := $(CURDIR)
 PIP := pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all test-wheel lint bench bench-accuracy clean
+.PHONY: demo test test-all test-wheel lint bench bench-accuracy bench-speed clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -45,7 +45,10 @@ bench-accuracy: $(STAMP)
 	$(BIN)/python -m benchmarks.accuracy
 	$(BIN)/python -m benchmarks.tables
 
-bench: bench-accuracy
+bench-speed: $(STAMP)
+	$(BIN)/python -m benchmarks.speed
+
+bench: bench-accuracy bench-speed
 	$(BIN)/python -m benchmarks.paper_size
 	$(BIN)/python -m benchmarks.tables
 

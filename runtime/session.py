@@ -31,6 +31,9 @@ from onnx2snn.runtime.state import Parameters, State
 
 __all__ = ["PRECISIONS", "Point", "SpikingSession", "choose_device"]
 
+# Devices for which there are compiled kernels.
+KERNELS = ("cpu", "cuda")
+
 Feed = Mapping[str, NDArray[Any]]
 
 
@@ -65,8 +68,8 @@ class SpikingSession:
     block:     time steps that go through the graph in one call; None chooses by memory. The
                spikes are the same whatever it is.
     memory:    bytes for the signals of such a block; None suits the device's caches.
-    compile:   whether sites run as compiled kernels where there is a C compiler: on the CPU, in
-               float32.
+    compile:   whether sites run as compiled kernels, in float32: on the CPU where there is a C
+               compiler, on a GPU by Triton.
 
     Nothing is carried over from one call to the next. Raises ModelError for a file that
     cannot be run.
@@ -95,7 +98,7 @@ class SpikingSession:
         self._plan = compile_plan(read_graph(open_model(model)))
         constants = constants_on(self._plan, self._device, self._dtype)
         parameters = read_parameters(self._plan, self._device, self._dtype)
-        compiled = compile and self._device.type == "cpu" and self._dtype == torch.float32
+        compiled = compile and self._device.type in KERNELS and self._dtype == torch.float32
         self._executor = Executor(
             self._plan,
             constants=constants,
@@ -103,7 +106,7 @@ class SpikingSession:
             device=self._device,
             dtype=self._dtype,
             synapses=self._precision.synapses,
-            fused=FusedSites(self._plan, parameters, constants) if compiled else None,
+            fused=FusedSites(self._plan, parameters, constants, self._device) if compiled else None,
         )
         self._shapes: dict[tuple[Any, ...], dict[str, Tensor]] = {}
 

@@ -27,12 +27,21 @@ FLAGS = (
 SECONDS = 60
 
 
-def _folder() -> Path:
+def cache_folder() -> Path:
     """Where libraries are kept: a folder that only the user can write to."""
     named = os.environ.get("ONNX2SNN_CACHE")
     base = Path(named) if named else Path.home() / ".cache" / "onnx2snn"
     base.mkdir(parents=True, exist_ok=True, mode=0o700)
     return base
+
+
+def written(path: Path, text: str) -> Path:
+    """`path`, holding `text`: written whole under another name and moved there."""
+    if not path.exists() or path.read_text() != text:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as stream:
+            stream.write(text)
+        Path(stream.name).replace(path)
+    return path
 
 
 @cache
@@ -70,7 +79,7 @@ def build(source: str) -> ctypes.CDLL | None:
         return None
     key = hashlib.sha256(f"{_identity()}\n{source}".encode()).hexdigest()[:32]
     try:
-        library = _folder() / f"{key}.so"
+        library = cache_folder() / f"{key}.so"
         if not library.exists():
             _compile(source, library)
         return ctypes.CDLL(str(library))

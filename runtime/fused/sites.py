@@ -17,6 +17,7 @@ from torch import Tensor
 
 from onnx2snn.runtime.fused.c_source import CHUNK
 from onnx2snn.runtime.fused.kernel import Charge, SiteKernel, site_kernel
+from onnx2snn.runtime.fused.triton_kernel import TritonKernel, triton_kernel
 from onnx2snn.runtime.plan import DifferenceStep, Plan, SiteStep, step_inputs, step_outputs
 from onnx2snn.runtime.signals import Signals, Span
 from onnx2snn.runtime.state import Parameters, State
@@ -99,15 +100,17 @@ class FusedSites:
     plan: Plan
     parameters: Mapping[str, Parameters]
     constants: Mapping[str, Tensor]
+    device: torch.device
     layouts: dict[tuple[str, torch.Size], Layout | None] = field(default_factory=dict)
 
     @cached_property
-    def kernels(self) -> dict[str, SiteKernel]:
+    def kernels(self) -> dict[str, SiteKernel | TritonKernel]:
         """By name of the site; compiled when first asked for."""
         found = {}
         for step in self.plan.sites:
             repeated = len(set(step.site.operands)) < len(step.site.operands)
-            kernel = None if repeated else site_kernel(step.site.target, step.alphabet)
+            make = site_kernel if self.device.type == "cpu" else triton_kernel
+            kernel = None if repeated else make(step.site.target, step.alphabet)
             if kernel is not None:
                 found[step.site.name] = kernel
         return found
@@ -131,7 +134,7 @@ class FusedSites:
         """Carry a block through a site; False, and nothing done, where eager code must."""
         name, output = step.site.name, step.site.output
         kernel, before = self.kernels.get(name), state.values[output]
-        if kernel is None or before.dtype != torch.float32 or before.device.type != "cpu":
+        if kernel is None or before.dtype != torch.float32:
             return False
         layout = self._layout(name, before.shape)
         charges = None if layout is None else self._charges(index, step, layout, state, signals)
@@ -184,7 +187,7 @@ class FusedSites:
         value = state.values[name]
         if name not in state.owned:
             state.owned.add(name)
-            copy = torch.empty(value.numel(), dtype=value.dtype)
+            copy = value.new_empty(value.numel())
             value = layout.shaped(copy, value.shape).copy_(value)
             state.values[name] = value
         return value
@@ -219,7 +222,7 @@ class FusedSites:
                 value = self._owned(name, layout, state)
                 result = layout.flat(value)
             else:
-                result = torch.empty(value.numel(), dtype=value.dtype)
+                result = value.new_empty(value.numel())
         changes = layout.flat(change.values, 1).view(change.values.shape[0], -1)
         return Charge(layout.flat(value), rows, changes, change.start, result)
 
