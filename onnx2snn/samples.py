@@ -52,8 +52,13 @@ class ArraySamples:
     def batch(self, start: int, stop: int) -> Batch:
         """Inputs and labels of samples [start, stop)."""
         rows = slice(start, stop)
-        feed = {n: np.asarray(a[rows] if a.ndim else a) for n, a in self.feed.items()}
-        return feed, None if self.labels is None else np.asarray(self.labels[rows])
+        feed = {n: _read(a[rows]) if a.ndim else a for n, a in self.feed.items()}
+        return feed, None if self.labels is None else _read(self.labels[rows])
+
+
+def _read(part: NDArray[Any]) -> NDArray[Any]:
+    """`part` in memory."""
+    return np.array(part) if isinstance(part, np.memmap) else part
 
 
 @dataclass
