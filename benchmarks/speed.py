@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 import warnings
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -43,7 +42,11 @@ CASES = (
     ("bf16", TIME_STEPS, BATCH),
     ("eager", 8, BATCH),
 )
-OPTIONS = {"float32": {}, "bf16": {"precision": "bf16"}, "eager": {"compile": False}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "float32": {},
+    "bf16": {"precision": "bf16"},
+    "eager": {"compile": False},
+}
 
 
 def _ann(path: Path, threads: int) -> onnxruntime.InferenceSession:
@@ -78,7 +81,7 @@ def _ratio(ann: Callable[[], Any], snn: Callable[[], Any], rounds: int) -> dict[
 
 def _shares(session: onnx2snn.SpikingSession, feed: dict[str, Any]) -> dict[str, float]:
     """Where a run's time goes: linear operators, sites, and all else (start, decoding)."""
-    executor, spent = session._executor, Counter[str]()
+    executor, spent = session._executor, dict.fromkeys(("linear", "sites"), 0.0)
     advance = type(executor).advance
 
     def timed(self: Any, index: int, *arguments: Any) -> None:
@@ -87,7 +90,7 @@ def _shares(session: onnx2snn.SpikingSession, feed: dict[str, Any]) -> dict[str,
         kind = "sites" if isinstance(self.plan.steps[index], SiteStep) else "linear"
         spent[kind] += time.perf_counter() - start
 
-    type(executor).advance = timed  # type: ignore[method-assign]
+    type(executor).advance = timed  # type: ignore[method-assign, assignment]
     try:
         total = _seconds(lambda: session.run(None, feed), 1)
     finally:
@@ -131,8 +134,7 @@ def measure(name: str, threads: int, rounds: int, folder: Path) -> dict[str, Any
     row: dict[str, Any] = {"model": name, "threads": threads}
     feeds = {batch: {"image": np.ascontiguousarray(image[:batch])} for batch in (BATCH, 1)}
     for label, steps, batch in CASES:
-        options: dict[str, Any] = OPTIONS[label]
-        session = onnx2snn.SpikingSession(spiking, device="cpu", **options)
+        session = onnx2snn.SpikingSession(spiking, device="cpu", **OPTIONS[label])
         forward = partial(ann.run, None, feeds[batch])
         simulate = partial(session.run, None, feeds[batch], time_steps=steps)
         found = _ratio(forward, simulate, rounds if label == "float32" else 2)

@@ -145,7 +145,7 @@ def _open_shards(paths: Sequence[Path], inputs: list[TensorInfo]) -> ShardSample
 
 def _samples_in(path: Path, inputs: list[TensorInfo]) -> int:
     """Samples in an .npz file, whose arrays are not read."""
-    lengths = []
+    lengths: list[int] = []
     try:
         with zipfile.ZipFile(path) as archive:
             for info in inputs:

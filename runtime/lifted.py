@@ -59,7 +59,7 @@ def _folded(call: Call) -> list[Tensor] | None:
     if call.varying != {0}:
         return None
     results = call.apply([call.signal.flatten(0, 1), *call.operands[1:]])
-    return [r.unflatten(0, (call.steps, -1)) for r in results]
+    return [r.reshape(call.steps, r.shape[0] // call.steps, *r.shape[1:]) for r in results]
 
 
 def _gemm(call: Call) -> list[Tensor] | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -69,7 +70,7 @@ class Layout:
 
 
 def _layout(parameters: Parameters, shape: torch.Size) -> Layout | None:
-    sizes = torch.broadcast_shapes(parameters.step_sizes.shape[1:], parameters.thresholds.shape[1:])
+    sizes = np.broadcast_shapes(parameters.step_sizes.shape[1:], parameters.thresholds.shape[1:])
     by_channel = len(shape) == 4 and sizes[-2:] == (1, 1) and len(sizes) == 3
     order = CHANNELS_LAST if by_channel else tuple(range(len(shape)))
     aligned = (*(1,) * (len(shape) - len(sizes)), *sizes)
