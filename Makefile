@@ -8,7 +8,7 @@ ROOT := $(CURDIR)
 PYTEST := -m pytest -q -n auto --dist loadfile
 PIP := pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all test-wheel lint bench bench-accuracy clean
+.PHONY: demo test test-all test-wheel lint bench bench-accuracy bench-speed clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -47,7 +47,10 @@ bench-accuracy: $(STAMP)
 	$(BIN)/python -m benchmarks.accuracy
 	$(BIN)/python -m benchmarks.tables
 
-bench: bench-accuracy
+bench-speed: $(STAMP)
+	$(BIN)/python -m benchmarks.speed
+
+bench: bench-accuracy bench-speed
 	$(BIN)/python -m benchmarks.paper_size
 	$(BIN)/python -m benchmarks.tables
 

@@ -23,7 +23,7 @@ FAMILIES = {
     "resnet": "ResNet, max pooling",
 }
 MISSING = "-"
-PAGES = ("README.md", "docs/accuracy.md")
+PAGES = ("README.md", "docs/accuracy.md", "docs/performance.md")
 # Ours, against three times the steps of an exponential schedule and eight times the paper's.
 EQUAL_ERROR = ((8, 24, 64), (16, 48, 128), (32, 96, 256))
 
@@ -143,6 +143,37 @@ def paper_size() -> str:
     return _table(header, rows)
 
 
+def speed() -> str:
+    """Simulation against forwards of the ANN in onnxruntime, with a median."""
+    rows = read("speed", [])
+    columns: list[Callable[[Row], float]] = [
+        lambda row: row["float32_batch_64"]["step_per_forward"],
+        lambda row: row["bf16_batch_64"]["step_per_forward"],
+        lambda row: row["eager_batch_64"]["step_per_forward"],
+        lambda row: row["float32_batch_1"]["run_per_forward"],
+    ]
+    table = [
+        [
+            FAMILIES[row["model"]],
+            *(f"{column(row):.2f}" for column in columns[:3]),
+            f"{columns[3](row):.0f}",
+            f"{100 * row['shares']['linear']:.0f} %",
+            f"{100 * row['shares']['sites']:.0f} %",
+            " / ".join(f"{mib:.0f}" for mib in row["peak_mib"].values()),
+        ]
+        for row in rows
+    ]
+    if rows:
+        middle = [median(column(row) for row in rows) for column in columns]
+        figures = [*(f"{x:.2f}" for x in middle[:3]), f"{middle[3]:.0f}"]
+        table.append(["*median*", *figures, "", "", ""])
+    header = [
+        *("network", "step, batch 64", "the same in bf16", "the same in eager code"),
+        *("T = 32, batch 1", "linear operators", "sites", "peak MiB, T = 16 / 256"),
+    ]
+    return _table(header, table)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "baselines": baselines,
@@ -150,6 +181,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "ablation": ablation,
     "calibration": calibration,
     "paper size": paper_size,
+    "speed": speed,
 }
 
 

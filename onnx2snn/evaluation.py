@@ -3,60 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
-import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from onnx2snn.layers import Layer, LayerTally
 from onnx2snn.ops.errors import ModelError
-from onnx2snn.runtime.classes import predicted
-from onnx2snn.runtime.energy import Account
 from onnx2snn.runtime.session import SpikingSession, typed_feed
+from onnx2snn.runtime.settle import settle
+from onnx2snn.samples import ArraySamples, Samples, ahead
+from onnx2snn.shares import Ledger, Workers
+from onnx2snn.tally import BatchTally, Tally
+
+__all__ = ["EarlyExit", "Evaluation", "Row", "Tally", "evaluate"]
 
 Feed = Mapping[str, NDArray[Any]]
-Outputs = Mapping[str, NDArray[Any]]
-
-
-@dataclass
-class Tally:
-    """Running totals of a comparison with the ANN.
-
-    hits:       samples whose class is the label.
-    agreed:     samples whose class is the ANN's.
-    classified: whether every sample has one class, so that labels mean something.
-    squares:    sum of squared output differences and of squared ANN outputs.
-    """
-
-    hits: int = 0
-    agreed: int = 0
-    samples: int = 0
-    classified: bool = True
-    squares: tuple[float, float] = (0.0, 0.0)
-    account: Account = field(default_factory=lambda: Account(0, 0, 0.0, 0, 0))
-
-    def add(self, found: Outputs, reference: Outputs, labels: NDArray[Any] | None) -> None:
-        """Add one batch of outputs."""
-        first = next(iter(reference))
-        classes, expected = predicted(found[first]), predicted(reference[first])
-        self.samples += len(classes)
-        self.agreed += int((classes == expected).all(axis=tuple(range(1, classes.ndim))).sum())
-        self.classified = self.classified and classes.ndim == 1
-        if labels is not None and classes.shape == labels.shape:
-            self.hits += int((classes == labels).sum())
-        error, norm = self.squares
-        for name, value in reference.items():
-            error += float(np.square(found[name].astype(np.float64) - value).sum())
-            norm += float(np.square(value.astype(np.float64)).sum())
-        self.squares = (error, norm)
-
-    @property
-    def relative_error(self) -> float:
-        """||snn - ann|| / ||ann|| over all outputs and samples."""
-        error, norm = self.squares
-        return float(np.sqrt(error / max(norm, 1e-300)))
+ALONE = Workers()
 
 
 @dataclass(frozen=True)
@@ -80,13 +46,24 @@ class Row:
 
 
 @dataclass(frozen=True)
+class EarlyExit:
+    """The SNN when each sample ends once its class is stable; as in `Row`."""
+
+    mean_time_steps: float
+    top1: float | None
+    agreement: float
+    relative_error: float
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """The whole comparison; `layers`, worst first, where they were asked for."""
+    """The whole comparison; `layers`, worst first, and `early_exit` where they were asked for."""
 
     ann_top1: float | None
     rows: tuple[Row, ...]
     samples: int
     layers: tuple[Layer, ...] | None = None
+    early_exit: EarlyExit | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The form of `evaluate --json`."""
@@ -95,6 +72,8 @@ class Evaluation:
             "points": [dict(vars(row)) for row in self.rows],
             "samples": self.samples,
         }
+        if self.early_exit is not None:
+            report["early_exit"] = dict(vars(self.early_exit))
         if self.layers is not None:
             report["layers"] = [layer.to_json() for layer in self.layers]
         return report
@@ -117,47 +96,97 @@ def _row(time_steps: int, tally: Tally, labelled: bool) -> Row:
 def evaluate(
     session: SpikingSession,
     ann: onnxruntime.InferenceSession,
-    feed: Feed,
+    feed: Feed | Samples,
     labels: NDArray[Any] | None,
     at: Sequence[int],
     *,
     batch_size: int = 64,
     progress: Callable[[int, int], None] | None = None,
     layers: LayerTally | None = None,
+    early_exit: int | None = None,
+    ledger: Ledger | None = None,
+    workers: Workers = ALONE,
 ) -> Evaluation:
     """Run SNN and ANN over all samples, batch by batch, and compare them at each step of `at`.
 
-    A tally of the session's `layers`, still empty, is filled on the way and reported.
+    feed:       arrays by input name, or `Samples` that bring their own labels.
+    layers:     a tally of the session's sites, still empty, to be filled and reported.
+    early_exit: also let each sample end once its class is what it was so many steps before.
+    ledger:     finished batches, which are not done again.
+    workers:    the processes that share the batches; each returns the totals of all.
     """
     _check_interface(session, ann)
-    samples, at = _sample_count(feed), sorted(set(at))
-    tallies = {t: Tally() for t in at}
-    reference_tally = Tally()
-    batch_size = _fixed_batch(session) or batch_size
-    simulate = layers.simulate if layers else session.simulate
-    for start in range(0, samples, batch_size):
-        rows = slice(start, start + batch_size)
-        batch = {name: array[rows] if array.ndim else array for name, array in feed.items()}
-        truth = None if labels is None else labels[rows]
-        reference = _answers(session, ann, batch)
-        reference_tally.add(reference, reference, truth)
-        for point in simulate(batch, at):
-            tally = tallies[point.time_steps]
-            tally.add(point.outputs, reference, truth)
-            tally.account = tally.account + point.account
+    samples = feed if not isinstance(feed, Mapping) else ArraySamples(feed, labels)
+    size = _fixed_batch(session) or batch_size
+    starts = range(0, samples.count, size)
+    parts = [(start, min(start + size, samples.count)) for start in starts]
+    known = {} if ledger is None else dict(ledger.known)
+    mine = [i for i in range(len(parts)) if i % workers.count == workers.rank and i not in known]
+    compare = _Comparison(session, ann, sorted(set(at)), early_exit, layers)
+    for i, batch in zip(mine, ahead(samples, [parts[i] for i in mine]), strict=True):
+        known[i] = compare(*batch)
+        if ledger:
+            ledger.add(i, known[i])
         if progress:
-            progress(min(start + batch_size, samples), samples)
-    labelled = labels is not None and reference_tally.classified
+            progress(parts[i][1], samples.count)
+    gathered = workers.gather(known)
+    total = reduce(add, (gathered[i] for i in range(len(parts))))
+    return _evaluation(total, layers.report(samples.count) if layers else None)
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """SNN and ANN on one batch."""
+
+    session: SpikingSession
+    ann: onnxruntime.InferenceSession
+    at: Sequence[int]
+    early_exit: int | None
+    layers: LayerTally | None
+
+    def __call__(self, batch: Feed, labels: NDArray[Any] | None) -> BatchTally:
+        reference = _answers(self.session, self.ann, batch)
+        of_reference = Tally()
+        of_reference.add(reference, reference, labels)
+        simulate = self.layers.simulate if self.layers else self.session.simulate
+        points = {}
+        for point in simulate(batch, self.at):
+            tally = Tally(account=point.account)
+            tally.add(point.outputs, reference, labels)
+            points[point.time_steps] = tally
+        early = self._early(batch, reference, labels) if self.early_exit else None
+        return BatchTally(of_reference, points, early, labels is not None)
+
+    def _early(self, batch: Feed, reference: Feed, labels: NDArray[Any] | None) -> Tally:
+        latency, every = self.session.time_steps, self.early_exit or 1
+        checks = [*range(every, latency, every), latency]
+        settled = settle(self.session.stream(batch, checks))
+        tally = Tally(steps=int(settled.steps.sum()))
+        tally.add(settled.outputs, reference, labels)
+        return tally
+
+
+def _evaluation(total: BatchTally, layers: tuple[Layer, ...] | None) -> Evaluation:
+    labelled = total.labelled and total.reference.classified
+    samples = total.reference.samples
+    early = total.early
     return Evaluation(
-        ann_top1=100.0 * reference_tally.hits / samples if labelled else None,
-        rows=tuple(_row(t, tallies[t], labelled) for t in at),
+        ann_top1=100.0 * total.reference.hits / max(samples, 1) if labelled else None,
+        rows=tuple(_row(t, tally, labelled) for t, tally in sorted(total.points.items())),
         samples=samples,
-        layers=layers.report(samples) if layers else None,
+        layers=layers,
+        early_exit=None if early is None else _early_exit(early, labelled),
     )
 
 
-def _sample_count(feed: Feed) -> int:
-    return max((len(array) for array in feed.values() if array.ndim), default=1)
+def _early_exit(tally: Tally, labelled: bool) -> EarlyExit:
+    samples = max(tally.samples, 1)
+    return EarlyExit(
+        mean_time_steps=tally.steps / samples,
+        top1=100.0 * tally.hits / samples if labelled else None,
+        agreement=100.0 * tally.agreed / samples,
+        relative_error=tally.relative_error,
+    )
 
 
 def _check_interface(session: SpikingSession, ann: onnxruntime.InferenceSession) -> None:

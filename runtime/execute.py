@@ -17,10 +17,10 @@ from torch import Tensor
 from onnx2snn.ops.dynamics import ALPHABETS, Fire, scan
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.neurons import SCANS, Drive
+from onnx2snn.runtime.fused.sites import FusedSites
 from onnx2snn.runtime.increments import increment_operands, is_transparent, only
 from onnx2snn.runtime.nodes import NodeRunner, Operands
 from onnx2snn.runtime.plan import (
-    ConstantStep,
     DifferenceStep,
     LinearStep,
     Plan,
@@ -28,6 +28,7 @@ from onnx2snn.runtime.plan import (
     Step,
     step_outputs,
 )
+from onnx2snn.runtime.precision import SYNAPTIC
 from onnx2snn.runtime.signals import Course, Signals, Span, accumulate, union
 from onnx2snn.runtime.state import Parameters, State
 
@@ -37,6 +38,8 @@ class Executor:
     """A plan on a device: its constants as tensors and the parameters of its sites.
 
     alphabets: how neurons fire, by name of the spike alphabet.
+    synapses:  format in which synaptic operators multiply increments, None for `dtype`.
+    fused:     runs sites by compiled kernels; None for eager code throughout.
     """
 
     plan: Plan
@@ -45,6 +48,8 @@ class Executor:
     device: torch.device
     dtype: torch.dtype
     alphabets: Mapping[str, Fire] = field(default_factory=lambda: ALPHABETS)
+    synapses: torch.dtype | None = None
+    fused: FusedSites | None = None
 
     @cached_property
     def nodes(self) -> NodeRunner:
@@ -67,7 +72,7 @@ class Executor:
                 if name in self.plan.varying:
                     state.shapes[name] = result.shape
         if isinstance(step, LinearStep):
-            state.operands[index] = increment_operands(step, operands)
+            state.operands[index] = self._short(step, increment_operands(step, operands))
             if is_transparent(step, operands, results):
                 state.transparent.add(index)
         self.release(index, state)
@@ -84,11 +89,14 @@ class Executor:
         if isinstance(step, LinearStep):
             self._advance_linear(index, step, state, signals)
         elif isinstance(step, SiteStep):
-            self._advance_site(step, state, signals)
+            self._advance_site(index, step, state, signals)
         elif isinstance(step, DifferenceStep):
             self._advance_difference(step, state, signals)
+        deferred = {} if self.fused is None else self.fused.last_reader
         for name in step_outputs(step):
-            if name in self.plan.integrated and name in signals.increments:
+            if name not in self.plan.integrated or name in deferred:
+                continue
+            if name in signals.increments:
                 self.course(name, state, signals)
         signals.release(self.plan.last_use[index])
 
@@ -133,8 +141,6 @@ class Executor:
     def _account(
         self, index: int, step: Step, operands: Operands, results: Sequence[Tensor], state: State
     ) -> None:
-        if not isinstance(step, ConstantStep):
-            state.varying_bytes += sum(r.numel() * r.element_size() for r in results)
         if not isinstance(step, SiteStep) and step.operator is not None:
             macs = step.operator.macs(operands, results, step.node.attributes)
             if macs:
@@ -157,18 +163,32 @@ class Executor:
                 else only(changes, changes).values.new_zeros((stop - start, *state.shapes[name]))
             )
         results = self.nodes.apply_over_time(
-            step.node, step.operator, operands, step.varying, stop - start
+            step.node, step.operator, self._short(step, operands), step.varying, stop - start
         )
         for name, result in zip(step.node.outputs, results, strict=False):
             if name:
+                result = result.to(self.dtype) if self.synapses else result
                 signals.increments[name] = Span(start, result)
+
+    def _short(self, step: LinearStep, operands: Operands) -> Operands:
+        """The operands of a synaptic operator in the format of synapses."""
+        if self.synapses is None or step.node.op_type not in SYNAPTIC:
+            return operands
+        return [
+            x.to(self.synapses) if x is not None and x.is_floating_point() else x for x in operands
+        ]
 
     def currents(self, step: SiteStep, state: State, signals: Signals, part: slice) -> list[Tensor]:
         """The input currents x_i(t) of a site over part of the block, [steps, *operand] each."""
         courses = [self.course(name, state, signals) for name in step.site.operands]
         return [course.over(part.start, part.stop) for course in courses]
 
-    def _advance_site(self, step: SiteStep, state: State, signals: Signals) -> None:
+    def _advance_site(self, index: int, step: SiteStep, state: State, signals: Signals) -> None:
+        if self.fused is not None:
+            if self.fused.advance(index, step, state, signals):
+                return
+            for name in step.site.operands:
+                self.course(name, state, signals)
         parameters = self.parameters[step.site.name]
         part = parameters.firing(state.time, state.time + signals.steps)
         if part.start == part.stop:

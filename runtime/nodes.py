@@ -11,6 +11,7 @@ from torch import Tensor
 from onnx2snn.ops.errors import ModelError, Onnx2SnnError
 from onnx2snn.ops.node import Node
 from onnx2snn.runtime.fallback import SingleNode
+from onnx2snn.runtime.lifted import Call, apply_lifted
 from onnx2snn.runtime.linear import LinearOperator
 
 Operands = list[Tensor | None]
@@ -42,6 +43,12 @@ class NodeRunner:
             raise ModelError(
                 f"node '{node.name}' ({node.op_type}) fails on operands of shape {shapes}: {reason}"
             ) from error
+
+    def _lifted(self, call: Call) -> Sequence[Tensor] | None:
+        try:
+            return apply_lifted(call)
+        except (Onnx2SnnError, RuntimeError, IndexError, ValueError, TypeError):
+            return None  # vmap runs into the same error, and names the operands
 
     def _native(self, node: Node, operator: LinearOperator, operands: Operands) -> Sequence[Tensor]:
         """By PyTorch, whose unsigned integers lack most kernels."""
@@ -75,11 +82,8 @@ class NodeRunner:
         if operator is None:
             rows = [self.apply(node, None, at(t)) for t in range(steps)]
             return [torch.stack(list(column)) for column in zip(*rows, strict=True)]
-        if operator.batched and varying == {0}:
-            x = operands[0]
-            assert x is not None
-            results = self.apply(node, operator, [x.flatten(0, 1), *operands[1:]])
-            return [r.reshape(steps, r.shape[0] // steps, *r.shape[1:]) for r in results]
+        if (lifted := self._lifted(Call(node, operator, operands, varying, steps))) is not None:
+            return lifted
         present = {i: x for i, x in enumerate(operands) if x is not None}
         axes = tuple(0 if i in varying else None for i in present)
 

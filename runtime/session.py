@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from onnx2snn.ops.errors import DataError, UsageError
+from onnx2snn.runtime.allocation import retain_memory
+from onnx2snn.runtime.budget import block_length, default_memory
 from onnx2snn.runtime.energy import Account, account
 from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.fallback import with_native_dtype
+from onnx2snn.runtime.fused.sites import FusedSites
 from onnx2snn.runtime.graph import TensorInfo, read_graph
 from onnx2snn.runtime.open import open_model
 from onnx2snn.runtime.parameters import check_fit, constants_on, read_parameters
 from onnx2snn.runtime.plan import ConstantStep, Plan, SiteStep, compile_plan
+from onnx2snn.runtime.precision import ARITHMETIC, PRECISIONS
 from onnx2snn.runtime.signals import Signals
 from onnx2snn.runtime.state import Parameters, State
 
-PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
-BLOCK_BYTES = 64 << 20
-LONGEST_BLOCK = 16
+__all__ = ["PRECISIONS", "Point", "SpikingSession", "choose_device"]
+
+# Devices for which there are compiled kernels.
+KERNELS = ("cpu", "cuda")
 
 Feed = Mapping[str, NDArray[Any]]
 
@@ -57,8 +63,13 @@ class SpikingSession:
 
     model:     path of a file, its bytes, or an `onnx.ModelProto`.
     device:    "auto" (the GPU where there is one), "cpu" or "cuda".
-    precision: "float32" or "float64", of states, weights and results.
-    block:     time steps that go through the graph in one call; None chooses by memory.
+    precision: "float32" or "float64", of states, weights and results; "bf16" or "tf32": float32,
+               and synaptic operators multiply in that shorter format.
+    block:     time steps that go through the graph in one call; None chooses by memory. The
+               spikes are the same whatever it is.
+    memory:    bytes for the signals of such a block; None suits the device's caches.
+    compile:   whether sites run as compiled kernels, in float32: on the CPU where there is a C
+               compiler, on a GPU by Triton.
 
     Nothing is carried over from one call to the next. Raises ModelError for a file that
     cannot be run.
@@ -71,20 +82,31 @@ class SpikingSession:
         device: str = "auto",
         precision: str = "float32",
         block: int | None = None,
+        memory: int | None = None,
+        compile: bool = True,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise UsageError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
+        if precision not in ARITHMETIC:
+            raise UsageError(f"precision '{precision}' is not one of {', '.join(ARITHMETIC)}")
+        self._precision = ARITHMETIC[precision]
         if block is not None and block < 1:
             raise UsageError(f"block is {block}; it must be at least one time step")
-        self._device, self._dtype = choose_device(device), PRECISIONS[precision]
+        self._device, self._dtype = choose_device(device), self._precision.states
+        if memory is not None and memory < 1:
+            raise UsageError(f"memory is {memory} bytes; it must be positive")
         self._block = block
+        self._memory = default_memory(self._device) if memory is None else memory
         self._plan = compile_plan(read_graph(open_model(model)))
+        constants = constants_on(self._plan, self._device, self._dtype)
+        parameters = read_parameters(self._plan, self._device, self._dtype)
+        compiled = compile and self._device.type in KERNELS and self._dtype == torch.float32
         self._executor = Executor(
             self._plan,
-            constants=constants_on(self._plan, self._device, self._dtype),
-            parameters=read_parameters(self._plan, self._device, self._dtype),
+            constants=constants,
+            parameters=parameters,
             device=self._device,
             dtype=self._dtype,
+            synapses=self._precision.synapses,
+            fused=FusedSites(self._plan, parameters, constants, self._device) if compiled else None,
         )
         self._shapes: dict[tuple[Any, ...], dict[str, Tensor]] = {}
 
@@ -157,19 +179,36 @@ class SpikingSession:
 
         `probe` is called there with the state, which it may read but neither change nor keep.
         """
+        return list(self.stream(feed, at, progress, probe))
+
+    def stream(
+        self,
+        feed: Feed,
+        at: Iterable[int],
+        progress: Callable[[int], None] | None = None,
+        probe: Callable[[State], None] | None = None,
+    ) -> Iterator[Point]:
+        """As `simulate`, point by point: steps are simulated when a point is asked for."""
         wanted = self._checked_steps(at)
-        points = []
-        with torch.inference_mode():
+        retain_memory()
+        with self._arithmetic():
             state = self._initial_state(feed)
-            for end in wanted:
+            length = self._block_length(state)
+        for end in wanted:
+            with self._arithmetic():
                 while state.time < end:
-                    self._advance(state, min(self._block_length(state), end - state.time))
+                    self._advance(state, min(length, end - state.time))
                     if progress:
                         progress(state.time)
-                points.append(Point(end, self._outputs(state), account(self._plan, state)))
+                point = Point(end, self._outputs(state), account(self._plan, state))
                 if probe:
                     probe(state)
-        return points
+            yield point
+
+    @contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        with torch.inference_mode(), self._precision.applied():
+            yield
 
     def value(self, name: str, state: State) -> Tensor:
         """The tensor `name` in a state that `simulate` shows to its probe."""
@@ -232,7 +271,8 @@ class SpikingSession:
     def _block_length(self, state: State) -> int:
         if self._block is not None:
             return self._block
-        return max(1, min(LONGEST_BLOCK, BLOCK_BYTES // max(state.varying_bytes, 1)))
+        size = torch.finfo(self._dtype).bits // 8
+        return block_length(self._plan, state, size, self._memory)
 
     def _advance(self, state: State, steps: int) -> None:
         signals = Signals(steps)

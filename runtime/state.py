@@ -21,6 +21,8 @@ class State:
     spikes:   per site, spikes so far.
     neurons:  per site, number of neurons, batch included.
     shapes:   of the tensors that vary over time.
+    owned:    tensors of `values` in storage of their own, which fused kernels overwrite.
+    spread:   operands of fused sites that do not change, spread over the site.
     time:     steps done.
     """
 
@@ -31,7 +33,8 @@ class State:
     spikes: dict[str, Tensor] = field(default_factory=dict)
     neurons: dict[str, int] = field(default_factory=dict)
     shapes: dict[str, torch.Size] = field(default_factory=dict)
-    varying_bytes: int = 0
+    owned: set[str] = field(default_factory=set)
+    spread: dict[tuple[object, ...], Tensor] = field(default_factory=dict)
     time: int = 0
 
 

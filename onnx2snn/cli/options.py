@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from onnx2snn.runtime.session import PRECISIONS
+from onnx2snn.runtime.precision import ARITHMETIC
 from onnx2snn.settings import AUTO
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -45,20 +45,48 @@ class PositiveOrAuto(click.IntRange):
         return AUTO if value == AUTO else super().convert(value, param, ctx)
 
 
+class ByteSize(click.ParamType[int]):
+    """A number of bytes, e.g. 64M or 1G."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number, a unit K, M or G multiplied in."""
+        text = str(value).strip().upper().removesuffix("B").removesuffix("I")
+        number = text.rstrip("KMG")
+        unit = 1 << {"": 0, "K": 10, "M": 20, "G": 30}.get(text[len(number) :], 0)
+        if not number.isdecimal() or not int(number) or len(text) - len(number) > 1:
+            self.fail(f"'{value}' is no number of bytes such as 64M or 1G", param, ctx)
+        return int(number) * unit
+
+
 STEPS = StepList()
+BYTES = ByteSize()
 POSITIVE = click.IntRange(min=1)
 POSITIVE_OR_AUTO = PositiveOrAuto(min=1)
 
 
 def device_options(command: Command) -> Command:
-    """`--device` and `--precision`."""
+    """`--device`, `--precision`, `--memory` and `--compile`."""
     for option in (
         click.option(
+            "--compile/--no-compile",
+            default=True,
+            show_default=True,
+            help="Run neurons as compiled kernels where there is a C compiler.",
+        ),
+        click.option(
+            "--memory",
+            type=BYTES,
+            help="Bytes for the signals of the time steps that run at once, e.g. 64M "
+            "[default: suits the caches].",
+        ),
+        click.option(
             "--precision",
-            type=click.Choice(list(PRECISIONS)),
+            type=click.Choice(list(ARITHMETIC)),
             default="float32",
             show_default=True,
-            help="Type of states and weights.",
+            help="Type of states and weights; bf16 and tf32: of what synapses multiply only.",
         ),
         click.option(
             "--device",

@@ -39,6 +39,8 @@ def run_command(
     at: tuple[int, ...] | None,
     device: str,
     precision: str,
+    memory: int | None,
+    compile: bool,
     force: bool,
 ) -> None:
     """Run the spiking file MODEL on the arrays of an .npz file."""
@@ -46,7 +48,7 @@ def run_command(
         raise UsageError("--time-steps and --at exclude each other")
     if output:
         files.check_output(output, force=force)
-    session = open_spiking(model, device, precision)
+    session = open_spiking(model, device, precision, memory, compile)
     arrays = read_arrays(input_path)
     names = {info.name for info in session.get_inputs()}
     feed = {k: v for k, v in arrays.items() if k in names or k != LABELS}

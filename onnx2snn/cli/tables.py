@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from onnx2snn.coverage import ROLES, Coverage
-from onnx2snn.evaluation import Evaluation
+from onnx2snn.evaluation import EarlyExit, Evaluation
 from onnx2snn.layers import Layer
 
 
@@ -60,6 +60,17 @@ def evaluation_table(result: Evaluation) -> str:
             ]
         )
     return table(header, rows)
+
+
+def early_exit_line(early: EarlyExit) -> str:
+    """What early exit saves and costs, in one line."""
+    parts = [
+        f"early exit: mean T {early.mean_time_steps:.2f}",
+        f"top-1 {_percent(early.top1)} %",
+        f"agreement {early.agreement:.2f} %",
+        f"relative error {early.relative_error:.4f}",
+    ]
+    return ", ".join(parts)
 
 
 def layer_table(layers: Sequence[Layer]) -> str:

@@ -54,10 +54,15 @@ def _indices(length: int, attributes: Attributes) -> list[int]:
 
 
 @lru_cache(maxsize=1024)
-def _index_tensor(length: int, key: tuple[tuple[str, object], ...], device: str) -> Tensor:
+def _index(length: int, key: tuple[tuple[str, object], ...], device: str) -> Tensor | slice:
+    """The positions, as a slice where they are evenly spaced: its result is a view."""
     attributes = {name: list(v) if isinstance(v, tuple) else v for name, v in key}
+    indices = _indices(length, attributes)
+    stride = indices[1] - indices[0] if len(indices) > 1 else 1
+    if stride > 0 and indices == list(range(indices[0], indices[-1] + 1, stride)):
+        return slice(indices[0], indices[-1] + 1, stride)
     with torch.inference_mode(False):
-        return torch.tensor(_indices(length, attributes), device=device)
+        return torch.tensor(indices, device=device)
 
 
 def _window(operands: Operands, attributes: Attributes) -> list[Tensor]:
@@ -65,7 +70,11 @@ def _window(operands: Operands, attributes: Attributes) -> list[Tensor]:
     assert x is not None
     axis = attributes["axis"]
     key = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in attributes.items())
-    return [x.index_select(axis, _index_tensor(x.shape[axis], key, str(x.device)))]
+    index = _index(x.shape[axis], key, str(x.device))
+    if isinstance(index, slice):
+        before = (slice(None),) * (axis % x.dim())
+        return [x[(*before, index)]]
+    return [x.index_select(axis, index)]
 
 
 WINDOW = LinearOperator("Window", _window, batched=True)

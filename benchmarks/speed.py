@@ -1,0 +1,177 @@
+"""One time step against one forward of the ANN, side by side in one process.
+
+python -m benchmarks.speed [--threads 2] [--rounds 7] [NAME...]
+
+The ANN runs in onnxruntime, the SNN in onnx2snn, with the same number of threads. Rounds
+alternate between the two, so that other load on the machine falls on both; figures are medians
+of the ratios. Peak memory is that of fresh processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+
+import onnx2snn
+from benchmarks.results import write
+from onnx2snn.runtime.plan import SiteStep
+
+NAMES = ("convnext", "mlp_mixer", "resmlp", "regnet", "vgg", "resnet")
+MODELS = Path(__file__).parents[1] / "models"
+TIME_STEPS, BATCH = 32, 64
+LONG, SHORT = 256, 16
+# What is measured: over how many time steps, at which batch size.
+CASES = (
+    ("float32", TIME_STEPS, BATCH),
+    ("float32", TIME_STEPS, 1),
+    ("bf16", TIME_STEPS, BATCH),
+    ("eager", 8, BATCH),
+)
+OPTIONS: dict[str, dict[str, Any]] = {
+    "float32": {},
+    "bf16": {"precision": "bf16"},
+    "eager": {"compile": False},
+}
+
+
+def _ann(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _seconds(call: Callable[[], Any], times: int) -> float:
+    start = time.perf_counter()
+    for _ in range(times):
+        call()
+    return (time.perf_counter() - start) / times
+
+
+def _ratio(ann: Callable[[], Any], snn: Callable[[], Any], rounds: int) -> dict[str, float]:
+    """Medians over rounds; a round weighs the SNN against forwards before and after it."""
+    for call in (ann, snn, ann, snn):
+        call()
+    repeats = max(3, int(0.05 / max(_seconds(ann, 3), 1e-6)))
+    forwards, runs, ratios = [_seconds(ann, repeats)], [], []
+    for _ in range(rounds):
+        runs.append(_seconds(snn, 1))
+        forwards.append(_seconds(ann, repeats))
+        ratios.append(2 * runs[-1] / (forwards[-2] + forwards[-1]))
+    return {
+        "forward_ms": round(1e3 * median(forwards), 3),
+        "run_ms": round(1e3 * median(runs), 2),
+        "ratio": round(median(ratios), 3),
+    }
+
+
+def _shares(session: onnx2snn.SpikingSession, feed: dict[str, Any]) -> dict[str, float]:
+    """Where a run's time goes: linear operators, sites, and all else (start, decoding)."""
+    executor, spent = session._executor, dict.fromkeys(("linear", "sites"), 0.0)
+    advance = type(executor).advance
+
+    def timed(self: Any, index: int, *arguments: Any) -> None:
+        start = time.perf_counter()
+        advance(self, index, *arguments)
+        kind = "sites" if isinstance(self.plan.steps[index], SiteStep) else "linear"
+        spent[kind] += time.perf_counter() - start
+
+    type(executor).advance = timed  # type: ignore[method-assign, assignment]
+    try:
+        total = _seconds(lambda: session.run(None, feed), 1)
+    finally:
+        type(executor).advance = advance  # type: ignore[method-assign]
+    found = {kind: round(seconds / total, 3) for kind, seconds in spent.items()}
+    return {**found, "rest": round(1 - sum(found.values()), 3)}
+
+
+def _spiking(path: Path, folder: Path, time_steps: int, **settings: Any) -> Path:
+    samples = np.load(MODELS / "digits_calibration.npz")["image"][:32]
+    model = onnx2snn.convert(path, {"image": samples}, time_steps=time_steps, **settings)
+    target = folder / f"{path.stem}_{time_steps}.onnx"
+    onnx2snn.save(model, target, force=True)
+    return target
+
+
+def _peak(path: Path, time_steps: int) -> float:
+    """Peak resident MiB of a process that runs `time_steps` steps on a batch."""
+    arguments = ["--peak", str(path), str(time_steps)]
+    command = [sys.executable, "-m", "benchmarks.speed", *arguments]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return float(json.loads(output.splitlines()[-1]))
+
+
+def _run_for_peak(path: str, time_steps: int) -> None:
+    image = np.load(MODELS / "digits_test.npz")["image"][:BATCH]
+    session = onnx2snn.SpikingSession(path, device="cpu")
+    session.run(None, {"image": image}, time_steps=time_steps)
+    # Not getrusage, whose peak a process inherits from the one that started it.
+    status = Path("/proc/self/status").read_text().splitlines()
+    peak = next(line for line in status if line.startswith("VmHWM"))
+    print(json.dumps(int(peak.split()[1]) / 1024))
+
+
+def measure(name: str, threads: int, rounds: int, folder: Path) -> dict[str, Any]:
+    """All figures of one network."""
+    path = MODELS / f"digits_{name}.onnx"
+    spiking = _spiking(path, folder, TIME_STEPS, tuning=0)
+    image = np.load(MODELS / "digits_test.npz")["image"]
+    ann = _ann(path, threads)
+    row: dict[str, Any] = {"model": name, "threads": threads}
+    feeds = {batch: {"image": np.ascontiguousarray(image[:batch])} for batch in (BATCH, 1)}
+    for label, steps, batch in CASES:
+        session = onnx2snn.SpikingSession(spiking, device="cpu", **OPTIONS[label])
+        forward = partial(ann.run, None, feeds[batch])
+        simulate = partial(session.run, None, feeds[batch], time_steps=steps)
+        found = _ratio(forward, simulate, rounds if label == "float32" else 2)
+        whole = found.pop("ratio")
+        row[f"{label}_batch_{batch}"] = {
+            **found,
+            "time_steps": steps,
+            "step_per_forward": round(whole / steps, 3),
+            "run_per_forward": whole,
+        }
+        if label == "float32" and batch == BATCH:
+            row["shares"] = _shares(session, feeds[batch])
+    long = _spiking(path, folder, LONG, schedule="exponential")
+    row["peak_mib"] = {str(t): round(_peak(long, t), 1) for t in (SHORT, LONG)}
+    return row
+
+
+def main() -> None:
+    """Measure every network and write benchmarks/results/speed.json."""
+    warnings.simplefilter("ignore")
+    if sys.argv[1:2] == ["--peak"]:
+        _run_for_peak(sys.argv[2], int(sys.argv[3]))
+        return
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", default=list(NAMES))
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--rounds", type=int, default=7)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in arguments.names:
+            row = measure(name, arguments.threads, arguments.rounds, Path(folder))
+            rows.append({**row, "load_average": [round(x, 1) for x in os.getloadavg()]})
+            print(rows[-1], flush=True)
+    print(write("speed", f"python -m benchmarks.speed --threads {arguments.threads}", rows))
+
+
+if __name__ == "__main__":
+    main()

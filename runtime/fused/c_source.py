@@ -1,0 +1,239 @@
+"""C source of a fused site kernel.
+
+A kernel takes memory in chunks that fit the first-level cache. Of each chunk it loads currents
+and estimates once, runs all time steps of the block, and stores them once; per step it reads
+one increment per operand and writes one.
+"""
+
+from __future__ import annotations
+
+import math
+
+from onnx2snn.runtime.fused.expression import Expression, Instruction
+
+CHUNK = 512
+MOST_OPERANDS = 16
+
+# Vectors of 16, which compilers split where the machine's are shorter. Polynomials and quotients
+# of them are least-squares fits, within 3 units in the last place of float32.
+PRELUDE = r"""
+#include <stdint.h>
+#include <string.h>
+#define CHUNK @CHUNK@
+#define LANES 16
+typedef float vf __attribute__((vector_size(64)));
+typedef int32_t vi __attribute__((vector_size(64)));
+static const float silence[CHUNK] __attribute__((aligned(64)));
+static inline vf load(const float* p) { vf x; memcpy(&x, p, sizeof x); return x; }
+static inline void store(float* p, vf x) { memcpy(p, &x, sizeof x); }
+static inline vf splat(float c) { return c - (vf){0}; }
+static inline vf pick(vi m, vf a, vf b) { return (vf)((m & (vi)a) | (~m & (vi)b)); }
+static inline vf op_max(vf a, vf b) { return pick(a > b, a, b); }
+static inline vf op_min(vf a, vf b) { return pick(a < b, a, b); }
+static inline vf op_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
+static inline vf signed_as(vf a, vf x) { return (vf)((vi)a | ((vi)x & (int32_t)0x80000000)); }
+static inline vf op_sqrt(vf x) {
+  for (int k = 0; k < LANES; k++) x[k] = __builtin_sqrtf(x[k]);
+  return x;
+}
+static inline vf op_floor(vf x) {
+  for (int k = 0; k < LANES; k++) x[k] = __builtin_floorf(x[k]);
+  return x;
+}
+static inline vf op_ceil(vf x) { return -op_floor(-x); }
+static inline vf op_exp(vf x) {
+  vf c = op_max(op_min(x, splat(88.37f)), splat(-87.3f));
+  vf n = (c * 1.44269504f + 12582912.0f) - 12582912.0f;
+  vf r = (c - n * 0.693145752f) - n * 1.42860677e-6f;
+  vf p = splat(0.000198993192f);
+  p = p * r + 0.00139336765f; p = p * r + 0.00833329838f; p = p * r + 0.041666463f;
+  p = p * r + 0.166666672f; p = p * r + 0.5f;
+  p = (p * r * r + r) + 1.0f;
+  vf y = p * (vf)((__builtin_convertvector(n, vi) + 127) << 23);
+  y = pick(x < -87.3f, splat(0.0f), y);
+  return pick(x > 88.37f, splat(__builtin_inff()), y);
+}
+static inline vf op_log(vf x) {
+  vi e = ((vi)x - 0x3f3504f3) >> 23;
+  vf f = (vf)((vi)x - (e << 23)) - 1.0f;
+  vf p = splat(-0.0786666796f);
+  p = p * f + 0.128217489f; p = p * f - 0.131016344f; p = p * f + 0.141890004f;
+  p = p * f - 0.166275993f; p = p * f + 0.200019687f; p = p * f - 0.250007719f;
+  p = p * f + 0.333333224f; p = p * f - 0.49999997f;
+  vf y = __builtin_convertvector(e, vf) * 0.693147181f + (p * f * f + f);
+  y = pick(x > 0.0f, y, pick(x == 0.0f, splat(-__builtin_inff()), splat(__builtin_nanf(""))));
+  return pick(x == __builtin_inff(), x, y);
+}
+static inline vf op_log1p(vf x) {
+  vf u = 1.0f + x, d = u - 1.0f;
+  vf y = op_log(u) * (x / pick(d == 0.0f, splat(1.0f), d));
+  return pick(d == 0.0f, x, pick(u == __builtin_inff(), u, y));
+}
+static inline vf op_erf(vf x) {
+  vf c = op_max(op_min(x, splat(3.92f)), splat(-3.92f)), s = c * c;
+  vf p = splat(2.0500768e-06f), q = splat(3.8091617e-05f);
+  p = p * s + 0.00028488302f; p = p * s + 0.0037656492f; p = p * s + 0.05274883f;
+  p = p * s + 0.19040728f; p = p * s + 1.1283791f;
+  q = q * s + 0.0011625424f; q = q * s + 0.014969284f; q = q * s + 0.11410944f;
+  q = q * s + 0.5020768f; q = q * s + 1.0f;
+  return op_max(op_min(c * p / q, splat(1.0f)), splat(-1.0f));
+}
+static inline vf op_tanh(vf x) {
+  vf a = op_abs(x), s = x * x;
+  vf p = splat(0.00227270368f);
+  p = p * s - 0.008326401f; p = p * s + 0.0217636339f; p = p * s - 0.0539586246f;
+  p = p * s + 0.133333012f; p = p * s - 0.333333343f;
+  vf large = signed_as(1.0f - 2.0f / (op_exp(2.0f * a) + 1.0f), x);
+  return pick(a < 0.6f, p * s * x + x, large);
+}
+"""
+
+_INFIX = {
+    **{"add": "+", "sub": "-", "mul": "*", "div": "/", "gt": ">", "ge": ">=", "lt": "<"},
+    **{"le": "<=", "eq": "==", "and": "&", "or": "|"},
+}
+_LOGICAL = ("gt", "ge", "lt", "le", "eq", "and", "or")
+
+
+def _literal(value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    if math.isinf(value):
+        return f"splat({'' if value > 0 else '-'}__builtin_inff())"
+    return f"splat({float(value)!r}f)"
+
+
+def _statement(instruction: Instruction) -> str:
+    name, args = instruction.primitive, [_literal(a) for a in instruction.arguments]
+    kind = "vi" if name in _LOGICAL else "vf"
+    if name in _INFIX:
+        value = f"{args[0]} {_INFIX[name]} {args[1]}"
+    elif name == "neg":
+        value = f"-{args[0]}"
+    else:
+        value = f"{'pick' if name == 'where' else f'op_{name}'}({', '.join(args)})"
+    return f"{kind} {instruction.result} = {value};"
+
+
+FIRING = {
+    "binary": "vi s = v >= g; vf d = pick(s, -eta, eta);",
+    "ternary": (
+        "vf e = v - g; vi s = op_abs(e) > 0.5f * eta;"
+        " vf d = pick(s, pick(e >= 0.0f, -eta, eta), splat(0.0f));"
+    ),
+}
+"""From v, g = f + theta and eta: whether the neuron spikes, s, and dv, d."""
+
+_LOAD = """
+    float x{i}[CHUNK] __attribute__((aligned(64)));
+    if (rows[{i}] == 1) memcpy(x{i}, currents[{i}] + base, m * 4);
+    float r{i}[CHUNK]; int64_t first{i} = base / rows[{i}], count{i} = 0;
+    if (rows[{i}] != 1) {{
+      count{i} = (base + m - 1) / rows[{i}] - first{i} + 1;
+      memcpy(r{i}, currents[{i}] + first{i}, count{i} * 4);
+      spread(x{i}, r{i}, base, m, rows[{i}]);
+    }}"""
+_CHARGE = """
+      const float* d{i} = silence;
+      if (from[{i}] <= t && t < to[{i}]) {{
+        const float* d = changes[{i}] + (t - from[{i}]) * strides[{i}];
+        if (rows[{i}] == 1) d{i} = d + base;
+        else {{
+          for (int j = 0; j < count{i}; j++) r{i}[j] += d[first{i} + j];
+          spread(x{i}, r{i}, base, m, rows[{i}]);
+        }}
+      }}"""
+_ADD = "for (int j = 0; j < m; j++) x{i}[j] += d{i}[j];"
+_STORE = """
+    if (results[{i}] && rows[{i}] == 1) memcpy(results[{i}] + base, x{i}, m * 4);
+    if (results[{i}] && rows[{i}] != 1) memcpy(results[{i}] + first{i}, r{i}, count{i} * 4);"""
+
+KERNEL = """
+static inline vi fire({arguments}
+    float* vs, const float* etas, const float* thetas, float* dvs, vi live) {{
+  {body}
+  vf v = load(vs), eta = load(etas), g = {result} + load(thetas);
+  {firing}
+  s &= live;
+  store(vs, v + d);
+  store(dvs, d);
+  return s;
+}}
+
+static inline void spread(float* x, const float* r, int64_t base, int m, int64_t length) {{
+  int64_t left = length - base % length;
+  for (int j = 0, i = 0; j < m; i++, left = length) {{
+    int end = j + left < m ? j + (int)left : m;
+    for (; j < end; j++) x[j] = r[i];
+  }}
+}}
+
+/* n neurons; steps [begin, end) of the block, of which [start, stop) fire. Operand i has one
+   value per rows[i] neurons, increments changes[i] in steps [from[i], to[i]), strides[i] apart,
+   and its currents after the block go to results[i] unless that is null. Step sizes and
+   thresholds repeat after `period` neurons. Returns the number of spikes. */
+int64_t site(int64_t n, int64_t begin, int64_t end, int64_t start, int64_t stop,
+    const float** currents, const float** changes, float** results, const int64_t* rows,
+    const int64_t* from, const int64_t* to, const int64_t* strides, float* estimates,
+    const float* step_sizes, const float* thresholds, int64_t period, float* increments,
+    int threads) {{
+  int64_t parts = (period + CHUNK - 1) / CHUNK;
+  int64_t chunks = (n + period - 1) / period * parts, spikes = 0;
+  #pragma omp parallel for reduction(+ : spikes) num_threads(threads) if (threads > 1)
+  for (int64_t c = 0; c < chunks; c++) {{
+    int64_t within = c % parts * CHUNK, base = c / parts * period + within;
+    int64_t most = period - within < CHUNK ? period - within : CHUNK;
+    if (base >= n) continue;
+    int m = (int)(n - base < most ? n - base : most);
+    float v[CHUNK] __attribute__((aligned(64)));
+    vi fired = {{0}}, lane = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}};
+    memcpy(v, estimates + base, m * 4);{load}
+    for (int64_t t = begin; t < end; t++) {{{charge}
+      if (t < start || t >= stop) {{ {add} continue; }}
+      const float* eta = step_sizes + (t - start) * period + within;
+      const float* theta = thresholds + (t - start) * period + within;
+      float* dv = increments + (t - start) * n + base;
+      int whole = m / LANES * LANES;
+      for (int j = 0; j < whole; j += LANES) {{
+        fired -= fire({passed} v + j, eta + j, theta + j, dv + j, (vi){{0}} == 0);
+      }}
+      if (whole < m) {{
+        int rest = m - whole, bytes = rest * 4;
+        float e[LANES] = {{0}}, h[LANES] = {{0}}, o[LANES]{spare};
+        memcpy(e, eta + whole, bytes); memcpy(h, theta + whole, bytes);{tail}
+        fired -= fire({beyond} v + whole, e, h, o, lane < rest);
+        memcpy(dv + whole, o, bytes);
+      }}
+    }}
+    for (int k = 0; k < LANES; k++) spikes += fired[k];
+    memcpy(estimates + base, v, m * 4);{store}
+  }}
+  return spikes;
+}}
+"""
+
+
+def c_source(expression: Expression, alphabet: str) -> str:
+    """The source of a site kernel for a target function and a spike alphabet."""
+    operands = range(expression.arity)
+    statements = [f"vf x{i} = load(xs{i}) + load(ds{i}); store(xs{i}, x{i});" for i in operands]
+    statements += [_statement(i) for i in expression.instructions]
+
+    def each(template: str) -> str:
+        return "".join(template.format(i=i) for i in operands)
+
+    kernel = KERNEL.format(
+        arguments=each("float* xs{i}, const float* ds{i}, "),
+        body="\n  ".join(statements),
+        result=_literal(expression.result),
+        firing=FIRING[alphabet],
+        load=each(_LOAD),
+        charge=each(_CHARGE),
+        add=each(_ADD),
+        passed=each("x{i} + j, d{i} + j,"),
+        beyond=each("x{i} + whole, c{i},"),
+        spare=each(", c{i}[LANES] = {{0}}"),
+        tail=each(" memcpy(c{i}, d{i} + whole, bytes);"),
+        store=each(_STORE),
+    )
+    return PRELUDE.replace("@CHUNK@", str(CHUNK)) + kernel

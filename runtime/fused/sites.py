@@ -1,0 +1,238 @@
+"""Runs the sites of a plan by fused kernels where there are such.
+
+A fused site adds up its input currents itself, so no trajectory x(t) is ever written: what the
+state holds are x and v at the block's end. Where several fused sites read one tensor, each
+adds up its increments, and the last one stores the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onnx2snn.runtime.fused.c_source import CHUNK
+from onnx2snn.runtime.fused.kernel import Charge, SiteKernel, site_kernel
+from onnx2snn.runtime.fused.triton_kernel import TritonKernel, triton_kernel
+from onnx2snn.runtime.plan import DifferenceStep, Plan, SiteStep, step_inputs, step_outputs
+from onnx2snn.runtime.signals import Signals, Span
+from onnx2snn.runtime.state import Parameters, State
+
+CHANNELS_LAST = (0, 2, 3, 1)
+# Parameters are spread over memory up to this many numbers per site.
+MOST_PARAMETERS = 1 << 24
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The order of a site's axes in memory, and its parameters in that order.
+
+    order:   axes from the outermost to the innermost.
+    period:  neurons after which step sizes and thresholds repeat.
+    """
+
+    shape: torch.Size
+    order: tuple[int, ...]
+    step_sizes: Tensor
+    thresholds: Tensor
+
+    @cached_property
+    def inverse(self) -> tuple[int, ...]:
+        """The permutation back from memory's order."""
+        return tuple(self.order.index(i) for i in range(len(self.order)))
+
+    def flat(self, tensor: Tensor, extra: int = 0) -> Tensor:
+        """`tensor` contiguous in memory's order, its first `extra` axes kept in front."""
+        order = (*range(extra), *(i + extra for i in self.order))
+        return tensor.permute(order).contiguous()
+
+    def shaped(self, memory: Tensor, shape: torch.Size, extra: int = 0) -> Tensor:
+        """A view of contiguous `memory` in the order of the site's own axes."""
+        lead = memory.shape[:extra]
+        view = memory.view(*lead, *(shape[i] for i in self.order))
+        return view.permute(*range(extra), *(i + extra for i in self.inverse))
+
+    def rows(self, shape: torch.Size) -> int:
+        """Neurons per value of an operand that is broadcast along the last axes; 0: otherwise."""
+        if len(shape) != len(self.shape):
+            return 0
+        here = [shape[i] for i in self.order]
+        full = [self.shape[i] for i in self.order]
+        kept = len(here)
+        while kept and here[kept - 1] == 1:
+            kept -= 1
+        return prod(full[kept:]) if here[:kept] == full[:kept] else 0
+
+
+def _layout(parameters: Parameters, shape: torch.Size) -> Layout | None:
+    sizes = np.broadcast_shapes(parameters.step_sizes.shape[1:], parameters.thresholds.shape[1:])
+    by_channel = len(shape) == 4 and sizes[-2:] == (1, 1) and len(sizes) == 3
+    order = CHANNELS_LAST if by_channel else tuple(range(len(shape)))
+    aligned = (*(1,) * (len(shape) - len(sizes)), *sizes)
+    varying = [place for place, i in enumerate(order) if aligned[i] > 1]
+    tail = order[varying[0] :] if varying else order[len(order) :]
+    period = prod(shape[i] for i in tail)
+    if parameters.time_steps * period > MOST_PARAMETERS:
+        return None
+    repeats = max(1, CHUNK // period)
+
+    def spread(over_time: Tensor) -> Tensor:
+        steps, inner = over_time.shape[0], over_time.shape[1:]
+        full = over_time.reshape(steps, *(1,) * (len(shape) - len(inner)), *inner)
+        ordered = full.permute(0, *(i + 1 for i in order))
+        whole = ordered.expand(steps, *(1,) * (len(order) - len(tail)), *(shape[i] for i in tail))
+        return whole.reshape(steps, period).repeat(1, repeats).contiguous()
+
+    return Layout(shape, order, spread(parameters.step_sizes), spread(parameters.thresholds))
+
+
+@dataclass
+class FusedSites:
+    """Kernels and parameters of a plan's sites, in the layouts that kernels read.
+
+    Belongs to one session; holds nothing of any simulation.
+    """
+
+    plan: Plan
+    parameters: Mapping[str, Parameters]
+    constants: Mapping[str, Tensor]
+    device: torch.device
+    layouts: dict[tuple[str, torch.Size], Layout | None] = field(default_factory=dict)
+
+    @cached_property
+    def kernels(self) -> dict[str, SiteKernel | TritonKernel]:
+        """By name of the site; compiled when first asked for."""
+        found = {}
+        for step in self.plan.sites:
+            repeated = len(set(step.site.operands)) < len(step.site.operands)
+            make = site_kernel if self.device.type == "cpu" else triton_kernel
+            eager = repeated or step.neuron
+            kernel = None if eager else make(step.site.target, step.alphabet)
+            if kernel is not None:
+                found[step.site.name] = kernel
+        return found
+
+    @cached_property
+    def last_reader(self) -> dict[str, int]:
+        """By tensor that only fused sites integrate, the last of them."""
+        readers: dict[str, int] = {}
+        outputs = {info.name for info in self.plan.graph.outputs}
+        excluded: set[str] = set(outputs)
+        for index, step in enumerate(self.plan.steps):
+            if isinstance(step, SiteStep) and step.site.name in self.kernels:
+                readers.update(dict.fromkeys(step_inputs(step), index))
+            elif isinstance(step, SiteStep | DifferenceStep):
+                excluded.update(step_inputs(step))
+            if isinstance(step, DifferenceStep):
+                excluded.update(step_outputs(step))
+        return {n: i for n, i in readers.items() if n in self.plan.varying and n not in excluded}
+
+    def advance(self, index: int, step: SiteStep, state: State, signals: Signals) -> bool:
+        """Carry a block through a site; False, and nothing done, where eager code must."""
+        name, output = step.site.name, step.site.output
+        kernel, before = self.kernels.get(name), state.values[output]
+        if kernel is None or before.dtype != torch.float32:
+            return False
+        layout = self._layout(name, before.shape)
+        charges = None if layout is None else self._charges(index, step, layout, state, signals)
+        if layout is None or charges is None:
+            return False
+        part = self.parameters[name].firing(state.time, state.time + signals.steps)
+        silent = part.start == part.stop
+        if silent and all(c.changes is None or c.result is None for c in charges):
+            return True
+        estimates = self._own(output, layout, state, keep=output in self.plan.integrated)
+        increments = estimates.new_empty((part.stop - part.start, estimates.numel()))
+        time = state.time + part.start
+        spikes = kernel(
+            charges,
+            estimates,
+            layout.step_sizes[time:],
+            layout.thresholds[time:],
+            (part.start, part.stop),
+            increments,
+        )
+        for operand, charge in zip(step.site.operands, charges, strict=True):
+            if charge.result is not None:
+                shape = state.values[operand].shape
+                state.values[operand] = layout.shaped(charge.result, shape)
+        if not silent:
+            state.spikes[name] = state.spikes[name] + spikes
+            change = layout.shaped(increments, before.shape, 1)
+            signals.increments[output] = Span(part.start, change)
+        return True
+
+    def _layout(self, name: str, shape: torch.Size) -> Layout | None:
+        key = (name, shape)
+        if key not in self.layouts:
+            for other in [k for k in self.layouts if k[0] == name]:
+                del self.layouts[other]
+            self.layouts[key] = _layout(self.parameters[name], shape)
+        return self.layouts[key]
+
+    def _own(self, name: str, layout: Layout, state: State, keep: bool) -> Tensor:
+        """The flat estimates that the kernel may overwrite; a copy where the state keeps its own.
+
+        A tensor that sites or outputs read directly is integrated by its readers.
+        """
+        if keep:
+            return layout.flat(state.values[name]).clone()
+        return layout.flat(self._owned(name, layout, state))
+
+    def _owned(self, name: str, layout: Layout, state: State) -> Tensor:
+        """The tensor `name` in storage of its own, in memory's order."""
+        value = state.values[name]
+        if name not in state.owned:
+            state.owned.add(name)
+            copy = value.new_empty(value.numel())
+            value = layout.shaped(copy, value.shape).copy_(value)
+            state.values[name] = value
+        return value
+
+    def _charges(
+        self, index: int, step: SiteStep, layout: Layout, state: State, signals: Signals
+    ) -> list[Charge] | None:
+        charges = []
+        for name in step.site.operands:
+            charge = self._charge(index, name, layout, state, signals)
+            if charge is None:
+                return None
+            charges.append(charge)
+        return charges
+
+    def _charge(
+        self, index: int, name: str, layout: Layout, state: State, signals: Signals
+    ) -> Charge | None:
+        """What the operand `name` brings along; None where eager code must look at it."""
+        if name not in self.plan.varying:
+            return Charge(self._static(name, layout, state), 1)
+        course, change = signals.courses.get(name), signals.increments.get(name)
+        value = state.values[name] if course is None else course.before
+        rows = layout.rows(value.shape)
+        if not rows or (change is None and course is not None and course.moving is not None):
+            return None
+        if change is None:
+            return Charge(layout.flat(value), rows)
+        result = None
+        if course is None and self.last_reader.get(name) == index:
+            if rows == 1:
+                value = self._owned(name, layout, state)
+                result = layout.flat(value)
+            else:
+                result = value.new_empty(value.numel())
+        changes = layout.flat(change.values, 1).view(change.values.shape[0], -1)
+        return Charge(layout.flat(value), rows, changes, change.start, result)
+
+    def _static(self, name: str, layout: Layout, state: State) -> Tensor:
+        """An operand that does not change, spread over the site and kept for its other blocks."""
+        key = (name, layout.shape, layout.order)
+        if key not in state.spread:
+            value = state.values.get(name)
+            value = self.constants[name] if value is None else value
+            state.spread[key] = layout.flat(value.expand(layout.shape))
+        return state.spread[key]

@@ -1,0 +1,111 @@
+"""Triton source of a fused site kernel, for CUDA devices.
+
+One program runs a block of neurons through all time steps, currents and estimates in
+registers: per step it reads one increment per operand and writes one.
+"""
+
+from __future__ import annotations
+
+from onnx2snn.runtime.fused.expression import Expression, Instruction
+
+_INFIX = {
+    **{"add": "+", "sub": "-", "mul": "*", "div": "/", "gt": ">", "ge": ">=", "lt": "<"},
+    **{"le": "<=", "eq": "==", "and": "&", "or": "|"},
+}
+_CALLS = {
+    **{"max": "tl.maximum", "min": "tl.minimum", "where": "tl.where", "abs": "tl.abs"},
+    **{"exp": "tl.exp", "log": "tl.log", "erf": "tl.erf", "sqrt": "tl.sqrt_rn"},
+    **{"floor": "tl.floor", "ceil": "tl.ceil", "log1p": "log1p", "tanh": "tanh"},
+}
+_FIRING = {
+    "binary": """
+        s = v >= g
+        d = tl.where(s, -eta, eta)""",
+    "ternary": """
+        s = tl.abs(v - g) > 0.5 * eta
+        d = tl.where(s, tl.where(v - g >= 0.0, -eta, eta), 0.0)""",
+}
+_HEAD = """import triton
+import triton.language as tl
+
+
+@triton.jit
+def log1p(x):
+    u = 1.0 + x
+    return tl.where(u == 1.0, x, tl.log(u) * (x / tl.where(u == 1.0, 1.0, u - 1.0)))
+
+
+@triton.jit
+def tanh(x):
+    a = tl.abs(x)
+    s = x * x
+    p = s * (-0.333333343 + s * (0.133333012 + s * (-0.0539586246 + s * (0.0217636339
+        + s * (-0.008326401 + s * 0.00227270368)))))
+    large = 1.0 - 2.0 / (tl.exp(2.0 * a) + 1.0)
+    return tl.where(a < 0.6, p * x + x, tl.where(x < 0.0, -large, large))
+
+
+@triton.jit
+def site({operands}
+         v_ptr, eta_ptr, theta_ptr, period, dv_ptr, spikes_ptr, n, begin, end, start, stop,
+         BLOCK: tl.constexpr):
+    index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = index < n
+    place = index % period
+    v = tl.load(v_ptr + index, inside, 0.0)
+    fired = tl.zeros([BLOCK], tl.int32)
+{load}
+    for step in range(begin, end):
+        t = tl.zeros([BLOCK], tl.int64) + step
+{charge}
+        firing = inside & (t >= start) & (t < stop)
+        row = (t - start) * period + place
+        eta = tl.load(eta_ptr + row, firing, 0.0)
+{body}
+        g = {result} + tl.load(theta_ptr + row, firing, 0.0){fire}
+        d = tl.where(firing, d, 0.0)
+        v = v + d
+        tl.store(dv_ptr + (t - start) * n + index, d, firing)
+        fired += (s & firing).to(tl.int32)
+    tl.store(v_ptr + index, v, inside)
+{store}
+    tl.atomic_add(spikes_ptr, tl.sum(fired, 0).to(tl.int64))
+"""
+
+
+def _statement(instruction: Instruction) -> str:
+    name, args = instruction.primitive, [_literal(a) for a in instruction.arguments]
+    if name in _INFIX:
+        value = f"{args[0]} {_INFIX[name]} {args[1]}"
+    elif name == "neg":
+        value = f"-{args[0]}"
+    else:
+        value = f"{_CALLS[name]}({', '.join(args)})"
+    return f"        {instruction.result} = {value}"
+
+
+def _literal(value: str | float) -> str:
+    return value if isinstance(value, str) else f"({value!r})".replace("inf", 'float("inf")')
+
+
+def triton_source(expression: Expression, alphabet: str) -> str:
+    """The source of a module whose function `site` is the kernel."""
+    operands = range(expression.arity)
+
+    def each(template: str) -> str:
+        return "\n".join(template.format(i=i) for i in operands)
+
+    names = " ".join(f"x{i}_ptr, dx{i}_ptr, y{i}_ptr, rows{i}, from{i}, to{i}," for i in operands)
+    charge = """        size{i} = (n + rows{i} - 1) // rows{i}
+        d = tl.load(dx{i}_ptr + (t - from{i}) * size{i} + index // rows{i},
+                    inside & (t >= from{i}) & (t < to{i}), 0.0)
+        x{i} = x{i} + d"""
+    return _HEAD.format(
+        operands=names,
+        load=each("    x{i} = tl.load(x{i}_ptr + index // rows{i}, inside, 0.0)"),
+        charge=each(charge),
+        body="\n".join(_statement(i) for i in expression.instructions),
+        result=_literal(expression.result),
+        fire=_FIRING[alphabet],
+        store=each("    tl.store(y{i}_ptr + index // rows{i}, x{i}, inside)"),
+    )

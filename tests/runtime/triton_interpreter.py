@@ -1,0 +1,39 @@
+"""Runs generated Triton kernels in Triton's interpreter against the reference dynamics.
+
+A script, since the interpreter is chosen when Triton is first imported.
+"""
+
+import torch
+from test_fused import case
+
+from onnx2snn.ops import extremum, gelu, layer_normalization, relu, softmax, softplus, tanh
+from onnx2snn.ops.dynamics import ALPHABETS, scan
+from onnx2snn.runtime.fused.kernel import Charge
+from onnx2snn.runtime.fused.triton_kernel import triton_kernel
+
+for target in (
+    relu.relu(),
+    gelu.gelu("none"),
+    tanh.tanh(),
+    softplus.softplus(),
+    extremum.largest(3, 0.0),
+    layer_normalization.quotient(1e-5),
+    softmax.share(),
+):
+    for alphabet in ALPHABETS:
+        neurons, steps, period = 700, 3, 20
+        data = case(target, neurons, steps, period)
+        kernel = triton_kernel(target, alphabet)
+        assert kernel is not None, target.name
+        currents = torch.cumsum(torch.cat([data["x"][:, None], data["dx"]], 1), 1)[:, 1:]
+        eta, theta = (data[k].repeat(1, neurons // period) for k in ("eta", "theta"))
+        block = scan(data["v"], list(currents), eta, theta, target, ALPHABETS[alphabet])
+        v, dv, ends = data["v"].clone(), torch.empty(steps, neurons), data["x"].clone()
+        charges = [
+            Charge(x, 1, d.contiguous(), 0, x) for x, d in zip(ends, data["dx"], strict=True)
+        ]
+        spikes = kernel(charges, v, data["eta"], data["theta"], (0, steps), dv)
+        differing = (dv - block.increments).abs().amax(0) > 1e-6
+        assert differing.float().mean() < 3e-3, (target.name, alphabet)
+        assert abs(int(spikes) - int(block.spikes.sum())) <= steps * int(differing.sum())
+        torch.testing.assert_close(ends, currents[:, -1], rtol=1e-5, atol=1e-5)
