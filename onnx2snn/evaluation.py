@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from onnx2snn.layers import Layer, LayerTally
 from onnx2snn.ops.errors import ModelError
-from onnx2snn.runtime.session import SpikingSession, typed_feed
+from onnx2snn.runtime.inputs import typed_feed
+from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.runtime.settle import settle
 from onnx2snn.samples import ArraySamples, Samples, ahead
 from onnx2snn.shares import Ledger, Workers

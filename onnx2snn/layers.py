@@ -17,8 +17,9 @@ from onnx2snn.calibration.ann import AnnTargets, open_onnxruntime
 from onnx2snn.calibration.values import single
 from onnx2snn.ops import BY_OP_TYPE
 from onnx2snn.ops.errors import ModelError
+from onnx2snn.runtime.inputs import typed_feed
 from onnx2snn.runtime.plan import Plan, SiteStep
-from onnx2snn.runtime.session import Point, SpikingSession, typed_feed
+from onnx2snn.runtime.session import Point, SpikingSession
 from onnx2snn.runtime.state import Parameters, State
 
 Feed = Mapping[str, NDArray[Any]]

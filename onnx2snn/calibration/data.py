@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from onnx2snn.ops.errors import DataError
 from onnx2snn.runtime.graph import TensorInfo
-from onnx2snn.runtime.session import checked_input
+from onnx2snn.runtime.inputs import checked_input
 
 SYNTHETIC_SAMPLES = 16
 LARGEST_SAMPLES = 256

@@ -217,7 +217,7 @@ def trace(target: Target) -> Expression | None:
     recorder = _Recorder()
     symbols = [Symbol(f"x{i}", recorder) for i in range(target.arity)]
     try:
-        result = target.function(*symbols)
+        result: Any = target.function(*symbols)
     except (NotElementwiseError, TypeError, AttributeError, StopIteration):
         return None
     if not isinstance(result, Symbol):

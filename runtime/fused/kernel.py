@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -98,7 +99,7 @@ class SiteKernel:
 
 
 _INTEGER, _POINTER = ctypes.c_int64, ctypes.c_void_p
-_ARGUMENTS = (*[_INTEGER] * 5, *[_POINTER] * 10, _INTEGER, _POINTER, ctypes.c_int)
+_ARGUMENTS: tuple[Any, ...] = (*[_INTEGER] * 5, *[_POINTER] * 10, _INTEGER, _POINTER, ctypes.c_int)
 
 
 def site_kernel(target: Target, alphabet: str) -> SiteKernel | None:
@@ -115,5 +116,5 @@ def _compiled(source: str, arity: int) -> SiteKernel | None:
     if library is None:
         return None
     function = library.site
-    function.argtypes, function.restype = _ARGUMENTS, _INTEGER
+    function.argtypes, function.restype = list(_ARGUMENTS), _INTEGER
     return SiteKernel(function, arity)
