@@ -9,7 +9,11 @@ from onnx2snn.runtime import SpikingSession
 
 
 def open_spiking(
-    path: Path, device: str, precision: str, memory: int | None, compile: bool
+    path: Path,
+    device: str,
+    precision: str,
+    memory: int | None = None,
+    compile: bool = True,
 ) -> SpikingSession:
     """A session on a spiking file; ModelError for a model without spiking neurons."""
     session = SpikingSession(
