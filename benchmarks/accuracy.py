@@ -8,7 +8,7 @@ ours:        the default of `convert`: a walk through the sites, then tuning of 
 walk:        the same without tuning;
 exponential: the best of a grid of exponential schedules, chosen for each network and T by the
              error on calibration images, scaled to every channel's range;
-paper:       exponential with the defaults of the paper's code, scaled the same way;
+paper:       the paper's own code and defaults (`--preset paper`);
 ablation:    ours with one of its parts taken out, all with few tuning steps;
 calibration: the same on fewer calibration images, and on synthetic ones.
 """
@@ -129,9 +129,9 @@ def exponential(case: Case) -> Iterator[Row]:
 
 
 def paper(case: Case) -> Iterator[Row]:
-    """The defaults of the paper's code."""
+    """The paper's own configuration."""
     for time_steps in PAPER_STEPS:
-        yield case.row("paper", schedule="exponential", tuning=0, time_steps=time_steps)
+        yield case.row("paper", preset="paper", time_steps=time_steps)
 
 
 def ablation(case: Case) -> Iterator[Row]:

@@ -18,6 +18,7 @@ from onnx2snn.cli.options import (
     device_options,
     force_option,
     progress,
+    speed_options,
 )
 from onnx2snn.cli.session import open_spiking
 from onnx2snn.cli.tables import early_exit_line, evaluation_table, layer_table
@@ -68,6 +69,7 @@ def _default_steps(session: SpikingSession) -> tuple[int, ...]:
 )
 @click.option("--json", "json_path", type=PATH, help="Also write the report to this file.")
 @device_options
+@speed_options
 @force_option
 @debug_option
 def evaluate_command(

@@ -66,8 +66,8 @@ POSITIVE = click.IntRange(min=1)
 POSITIVE_OR_AUTO = PositiveOrAuto(min=1)
 
 
-def device_options(command: Command) -> Command:
-    """`--device`, `--precision`, `--memory` and `--compile`."""
+def speed_options(command: Command) -> Command:
+    """`--memory` and `--compile`."""
     for option in (
         click.option(
             "--compile/--no-compile",
@@ -81,6 +81,14 @@ def device_options(command: Command) -> Command:
             help="Bytes for the signals of the time steps that run at once, e.g. 64M "
             "[default: suits the caches].",
         ),
+    ):
+        command = option(command)
+    return command
+
+
+def device_options(command: Command) -> Command:
+    """`--device` and `--precision`."""
+    for option in (
         click.option(
             "--precision",
             type=click.Choice(list(ARITHMETIC)),

@@ -16,6 +16,7 @@ from onnx2snn.cli.options import (
     device_options,
     force_option,
     progress,
+    speed_options,
 )
 from onnx2snn.cli.session import open_spiking
 from onnx2snn.data import LABELS, read_arrays, write_arrays
@@ -29,6 +30,7 @@ from onnx2snn.ops.errors import UsageError
 @click.option("--time-steps", type=POSITIVE, help="T [default: all the file holds].")
 @click.option("--at", type=STEPS, help="Record after each of these steps, e.g. 8,16,32.")
 @device_options
+@speed_options
 @force_option
 @debug_option
 def run_command(

@@ -63,7 +63,7 @@ def trace_command(
         files.check_output(output, force=force)
         if output.suffix not in (".csv", *IMAGES):
             raise UsageError(f"{output} is neither .csv nor one of {', '.join(IMAGES)}")
-    session = open_spiking(model, device, precision)
+    session = open_spiking(model, device, precision, compile=False)
     feed, _ = split_labels(read_arrays(input_path), session.get_inputs())
     alone = one_sample(feed, sample)
     found = trace(session, alone, site, neuron, time_steps=time_steps)

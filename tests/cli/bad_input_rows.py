@@ -235,7 +235,7 @@ ROWS = (
         "T beyond the file", f"{RUN} --time-steps 5", "5 time steps", "holds", "4", "--time-steps 5"
     ),
     of_usage("T beyond the file, exported", f"{EXPORT} --time-steps 5", "holds", "--time-steps 5"),
-    of_usage("export form", "export s.onnx --to nir -o out.nir", "--to", "nir", "onnx-loop"),
+    of_usage("export form", "export s.onnx --to tensorrt -o out.nir", "--to", "nir", "onnx-loop"),
     of_usage("export, no output", "export s.onnx --to onnx-loop", "-o"),
     of_usage(
         "export, output is the model",

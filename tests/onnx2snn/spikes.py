@@ -26,11 +26,11 @@ class _Watched(Executor):
 
     notes: dict[str, list[Array]]
 
-    def _advance_site(self, step: SiteStep, state: State, signals: Signals) -> None:
+    def _advance_site(self, index: int, step: SiteStep, state: State, signals: Signals) -> None:
         row = self.notes.setdefault(step.site.name, [])
         before = len(row)
         object.__setattr__(self, "current", row)
-        super()._advance_site(step, state, signals)
+        super()._advance_site(index, step, state, signals)
         if len(row) == before:
             row.append(np.zeros(tuple(state.shapes[step.site.output]), np.int8))
 
@@ -49,7 +49,9 @@ def _watching(watched: _Watched, fire: Fire, ternary: bool) -> Fire:
 
 def of_runtime(model: onnx.ModelProto, feed: Arrays, precision: str, steps: int | None = None):
     """Outputs by name, and spikes [T, ...] by site."""
-    session = onnx2snn.SpikingSession(model, device="cpu", precision=precision, block=1)
+    session = onnx2snn.SpikingSession(
+        model, device="cpu", precision=precision, block=1, compile=False
+    )
     plain = session._executor
     watched = _Watched(**{f.name: getattr(plain, f.name) for f in fields(plain)})
     object.__setattr__(watched, "notes", {})
