@@ -52,6 +52,8 @@ bench-speed: $(STAMP)
 
 bench: bench-accuracy bench-speed
 	$(BIN)/python -m benchmarks.paper_size
+	$(BIN)/python -m benchmarks.text
+	$(BIN)/python -m benchmarks.conformance
 	$(BIN)/python -m benchmarks.tables
 
 clean:
