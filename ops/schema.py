@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import onnx
 from onnx import AttributeProto, FunctionProto, NodeProto, defs, helper, parser
 
 from onnx2snn.ops.operator import DOMAIN, DOMAIN_VERSION, Attribute, SpikingOperator
@@ -95,40 +94,35 @@ def function_body(operator: SpikingOperator, parameters: int, opset: int) -> Fun
 
     opset: version of the default domain that the model imports, at least `BODY_OPSET`.
     """
-    without_default = [a.name for a in operator.all_attributes if a.default is None]
-    defaults = [
-        helper.make_attribute(a.name, a.default)
-        for a in operator.all_attributes
-        if a.default is not None
-    ]
-    return helper.make_function(
-        DOMAIN,
-        operator.op_type,
-        [*operator.operands, *(f"parameter_{i}" for i in range(parameters))],
-        ["Y"],
-        list(body_nodes(operator)),
-        [onnx.helper.make_opsetid("", opset)],
-        without_default,
-        defaults,
-    )
+    inputs = [*operator.operands, *(f"parameter_{i}" for i in range(parameters))]
+    return _function(operator, DOMAIN, operator.op_type, inputs, operator.all_attributes, opset)
 
 
 def source_function(
     operator: SpikingOperator, opset: int, domain: str = CANONICAL_DOMAIN
 ) -> FunctionProto:
     """The source operator itself as a function of `domain`: the limit as its body."""
-    defaults = [
-        helper.make_attribute(a.name, a.default)
-        for a in operator.attributes
-        if a.default is not None
-    ]
+    operands = list(operator.operands)
+    return _function(operator, domain, operator.source, operands, operator.attributes, opset)
+
+
+def _function(
+    operator: SpikingOperator,
+    domain: str,
+    name: str,
+    inputs: list[str],
+    attributes: Iterable[Attribute],
+    opset: int,
+) -> FunctionProto:
+    known = tuple(attributes)
+    defaults = [helper.make_attribute(a.name, a.default) for a in known if a.default is not None]
     return helper.make_function(
         domain,
-        operator.source,
-        list(operator.operands),
+        name,
+        inputs,
         ["Y"],
         list(body_nodes(operator)),
         [helper.make_opsetid("", opset)],
-        [a.name for a in operator.attributes if a.default is None],
+        [a.name for a in known if a.default is None],
         defaults,
     )
