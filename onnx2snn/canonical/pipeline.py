@@ -35,6 +35,7 @@ from onnx2snn.canonical.prepare import prepare
 from onnx2snn.canonical.qoperators import QUANTIZED_OPERATORS
 from onnx2snn.canonical.ranges import SCALAR_RANGES
 from onnx2snn.canonical.rms_norm import RMS_NORM, STANDARD_RMS_NORM
+from onnx2snn.canonical.scaler import SCALER_AS_ARITHMETIC
 from onnx2snn.canonical.shape_values import FOLD_SHAPES, SETTLE_RESHAPE
 from onnx2snn.canonical.shapes import infer
 from onnx2snn.canonical.softmax_axis import SOFTMAX_AXIS
@@ -46,6 +47,7 @@ from onnx2snn.runtime.loading.detach import detach
 
 PASSES: tuple[Pass, ...] = (
     STANDARD_CONTRIB,
+    SCALER_AS_ARITHMETIC,
     STANDARD_SWISH,
     STANDARD_RMS_NORM,
     GROUP_NORM,
