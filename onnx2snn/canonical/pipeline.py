@@ -34,7 +34,9 @@ from onnx2snn.canonical.noops import DROP_NOOPS, MERGE_TWINS, PLAIN_CASTS
 from onnx2snn.canonical.prepare import prepare
 from onnx2snn.canonical.qoperators import QUANTIZED_OPERATORS
 from onnx2snn.canonical.ranges import SCALAR_RANGES
+from onnx2snn.canonical.recurrent import RECURRENT
 from onnx2snn.canonical.rms_norm import RMS_NORM, STANDARD_RMS_NORM
+from onnx2snn.canonical.sequences import SEQUENCES
 from onnx2snn.canonical.shape_values import FOLD_SHAPES, SETTLE_RESHAPE
 from onnx2snn.canonical.shapes import infer
 from onnx2snn.canonical.softmax_axis import SOFTMAX_AXIS
@@ -42,6 +44,7 @@ from onnx2snn.canonical.stairs import STAIRS
 from onnx2snn.canonical.steps import EXPONENTS, STEPS
 from onnx2snn.canonical.swish import STANDARD_SWISH
 from onnx2snn.canonical.unary import UNARY_FUNCTIONS
+from onnx2snn.canonical.unroll import UNROLL
 from onnx2snn.runtime.loading.detach import detach
 
 PASSES: tuple[Pass, ...] = (
@@ -60,6 +63,9 @@ PASSES: tuple[Pass, ...] = (
     STAIRS,
     FOLD_SHAPES,
     TAKE_BRANCH,
+    UNROLL,
+    RECURRENT,
+    SEQUENCES,
     SCALAR_RANGES,
     SETTLE_RESHAPE,
     AS_STRIDED,

@@ -100,6 +100,8 @@ def _check_schema(model: onnx.ModelProto) -> None:
     light, _ = detach(model)
     # Before version 4, stored tensors had to be inputs too; many files never minded.
     light.ir_version = max(light.ir_version, _FREE_INITIALIZERS)
+    for output in light.graph.output:
+        output.type.tensor_type.shape.SetInParent()  # onnx asks for one, no runtime does
     for node in light.graph.node:
         if node.op_type == "LayerNormalization" and not node.domain:
             node.domain = "com.microsoft" if _predates_layer_norm(model) else ""
