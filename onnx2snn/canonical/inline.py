@@ -21,16 +21,21 @@ def inline(
     graph: gs.Graph, node: gs.Node, body: gs.Graph, operands: Sequence[gs.Tensor] = ()
 ) -> list[gs.Tensor]:
     """A copy of the nodes of `body`, run by `node`, in front of it; what they result in."""
-    copy = body.copy(graph.tensors())
+    outer = graph.tensors()
+    copy = body.copy(outer)
     for inner in copy.nodes:
         _store(inner)
     moved = [inner for inner in copy.nodes if inner.outputs]
     own = {id(t): t for inner in moved for t in inner.outputs if not t.is_empty()}
-    own |= {id(t): t for t in copy._local_tensors().values() if isinstance(t, gs.Constant)}
+    for name, tensor in copy.tensors().items():
+        if isinstance(tensor, gs.Constant) and _is_twin(tensor, outer.get(name)):
+            redirect(tensor, outer[name])
+        elif isinstance(tensor, gs.Constant):
+            own[id(tensor)] = tensor
     given = dict(zip(map(id, copy.inputs), operands, strict=True))
     for tensor, operand in zip(copy.inputs, operands, strict=True):
         redirect(tensor, operand)
-    taken = set(graph.tensors()) | {other.name for other in graph.nodes}
+    taken = set(outer) | {other.name for other in graph.nodes}
     for named in (*own.values(), *moved):
         named.name = _fresh(taken, named.name or node.name)
     position = next(i for i, other in enumerate(graph.nodes) if other is node)
@@ -48,6 +53,11 @@ def finish(graph: gs.Graph, node: gs.Node, results: Iterable[gs.Tensor]) -> bool
     _let_go(node)
     graph.nodes = [other for other in graph.nodes if other is not node]
     return True
+
+
+def _is_twin(tensor: gs.Constant, other: gs.Tensor | None) -> bool:
+    """Whether a stored tensor is a copy of another."""
+    return isinstance(other, gs.Constant) and other._values is tensor._values
 
 
 def _fresh(taken: set[str], base: str) -> str:

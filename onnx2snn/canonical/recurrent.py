@@ -11,7 +11,7 @@ import onnx_graphsurgeon as gs
 from onnx2snn.canonical.editor import Editor
 from onnx2snn.canonical.graph import Array, Pass, constant, each_node, is_op, operand
 from onnx2snn.canonical.inline import finish
-from onnx2snn.canonical.recurrent_cells import KINDS, Cell, State, Tensor
+from onnx2snn.canonical.recurrent_cells import KINDS, Cell, State
 from onnx2snn.canonical.unroll import LARGEST
 
 _FUNCTIONS = ("Relu", "Tanh", "Sigmoid", "HardSigmoid", "Softsign", "Softplus", "Elu", "LeakyRelu")
@@ -72,15 +72,15 @@ def _steps(node: gs.Node) -> int | None:
     return steps if isinstance(steps, int) else None
 
 
-def _joined(editor: Editor, parts: Sequence[Tensor], axis: int) -> Tensor:
+def _joined(editor: Editor, parts: Sequence[gs.Tensor], axis: int) -> gs.Tensor:
     """The parts, one per direction, along a new axis."""
     where = editor.integers("directions", axis)
     return editor.add("Concat", *(editor.add("Unsqueeze", x, where) for x in parts), axis=axis)
 
 
 def _run(
-    editor: Editor, x: Tensor, weights: _Weights, steps: int, direction: int
-) -> tuple[Tensor, State]:
+    editor: Editor, x: gs.Tensor, weights: _Weights, steps: int, direction: int
+) -> tuple[gs.Tensor, State]:
     """The states h of one direction, stacked along time, and the state at its end."""
     node = editor.node
     kind, width = KINDS[node.op], weights.recurrent.shape[2]
@@ -131,7 +131,7 @@ def _start(editor: Editor, direction: int) -> State:
     )
 
 
-def _is_zero(tensor: Tensor) -> bool:
+def _is_zero(tensor: gs.Tensor) -> bool:
     held = constant(tensor)
     return held is not None and not held.any()
 

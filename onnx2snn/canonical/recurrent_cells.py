@@ -17,8 +17,7 @@ import onnx_graphsurgeon as gs
 
 from onnx2snn.canonical.editor import Editor
 
-Tensor = gs.Tensor
-State = tuple[Tensor, ...]
+State = tuple[gs.Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -33,29 +32,29 @@ class Cell:
     editor: Editor
     width: int
     functions: tuple[str, ...]
-    weights: Mapping[int, Tensor]
-    behind: Tensor | None = None
+    weights: Mapping[int, gs.Tensor]
+    behind: gs.Tensor | None = None
 
-    def gates(self, x: Tensor, first: int, last: int) -> Tensor:
+    def gates(self, x: gs.Tensor, first: int, last: int) -> gs.Tensor:
         """The columns of gates `first` to `last`."""
         start = self.editor.integers(f"gate{first}", first * self.width)
         end = self.editor.integers(f"gate{last}", last * self.width)
         axis = self.editor.integers("last_axis", -1)
         return self.editor.add("Slice", x, start, end, axis)
 
-    def current(self, inward: Tensor, h: Tensor | None, first: int = 0) -> Tensor:
+    def current(self, inward: gs.Tensor, h: gs.Tensor | None, first: int = 0) -> gs.Tensor:
         """What enters gates: the part of x, and that of h where there is any."""
         if h is None:
             return inward
         return self.editor.add("Add", inward, self.editor.add("MatMul", h, self.weights[first]))
 
 
-def _rnn(cell: Cell, inward: Tensor, state: State) -> State:
+def _rnn(cell: Cell, inward: gs.Tensor, state: State) -> State:
     h = state[0] if state else None
     return (cell.editor.add(cell.functions[0], cell.current(inward, h)),)
 
 
-def _gru(cell: Cell, inward: Tensor, state: State) -> State:
+def _gru(cell: Cell, inward: gs.Tensor, state: State) -> State:
     add, (f, g) = cell.editor.add, cell.functions
     h = state[0] if state else None
     gates = add(f, cell.current(cell.gates(inward, 0, 2), h))
@@ -71,7 +70,7 @@ def _gru(cell: Cell, inward: Tensor, state: State) -> State:
     return (add("Add", new, add("Mul", update, add("Sub", h, new))),)
 
 
-def _lstm(cell: Cell, inward: Tensor, state: State) -> State:
+def _lstm(cell: Cell, inward: gs.Tensor, state: State) -> State:
     add, (f, g, k) = cell.editor.add, cell.functions
     h, c = state or (None, None)
     total = cell.current(inward, h)
@@ -89,7 +88,7 @@ class Kind:
 
     runs: tuple[int, ...]
     functions: tuple[str, ...]
-    step: Callable[[Cell, Tensor, State], State]
+    step: Callable[[Cell, gs.Tensor, State], State]
 
 
 KINDS: Mapping[str, Kind] = {

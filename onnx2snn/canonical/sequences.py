@@ -21,17 +21,17 @@ from onnx2snn.canonical.graph import (
 )
 from onnx2snn.canonical.inline import finish
 
-_DEPTH = 4096
+_EDITS = ("SequenceInsert", "SequenceErase", "Identity")
 
 
 def _members(tensor: gs.Tensor) -> list[gs.Tensor] | None:
     """The tensors in a sequence, in order; None where that depends on data."""
     edits: list[gs.Node] = []
     writer = producer(tensor)
-    while is_op(writer, "SequenceInsert", "SequenceErase", "Identity") and len(edits) < _DEPTH:
+    while writer is not None and is_op(writer, *_EDITS):
         edits.append(writer)
         writer = producer(writer.inputs[0])
-    if not is_op(writer, "SequenceEmpty", "SequenceConstruct"):
+    if writer is None or not is_op(writer, "SequenceEmpty", "SequenceConstruct"):
         return None
     members = list(writer.inputs)
     for node in reversed(edits):

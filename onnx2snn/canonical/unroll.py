@@ -93,7 +93,9 @@ def _is_true(tensor: gs.Tensor, body: gs.Graph) -> bool:
         stored = np.asarray(value.values) if isinstance(value, gs.Constant) else None
     if stored is not None:
         return bool(stored.size == 1 and stored.reshape(-1)[0])
-    return is_op(writer, "Identity", "Cast") and _is_true(writer.inputs[0], body)
+    if writer is None or not is_op(writer, "Identity", "Cast"):
+        return False
+    return _is_true(writer.inputs[0], body)
 
 
 def _stacked(editor: Editor, tensors: Sequence[gs.Tensor], axis: int) -> gs.Tensor:

@@ -25,6 +25,12 @@ LOOPS = {
         {{ q = Identity(p) f = Cast<to = 1>(i) u = Add(s, f) r = Sin(u) w = Mul(u, a) }}>
         k = ReduceMean<keepdims = 0>(z, places) places = Constant<value_ints = [0]>()
         y = Add(b, k)""",
+    "numbers of its own": f"""b = Loop(n, c, a) <body = t ({STATE}) => (bool q, float[N,4] r)
+        {{ q = Identity(p) k = Constant<value = float {{0.7}}>() u = Mul(s, k) f = Cast<to = 9>(i)
+        r = If(f) <then_branch = g () => (float[N,4] v)
+        {{ o = Constant<value_float = 0.3>() w = Mul(u, o) v = Add(w, k) }},
+        else_branch = h () => (float[N,4] v) {{ o = Constant<value_float = 0.1>() v = Sub(u, o) }}>
+        }}> y = Sin(b)""",
     "not once": f"""b = Loop(none, c, a) <body = t ({STATE}) => (bool q, float[N,4] r)
         {{ q = Identity(p) r = Relu(s) }}> y = Sin(b)""",
     "of a branch": f"""b = Loop(n, c, a) <body = t ({STATE}) => (bool q, float[N,4] r)
