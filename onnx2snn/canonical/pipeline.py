@@ -29,6 +29,7 @@ from onnx2snn.canonical.layout import (
     SUM_OF_TWO,
 )
 from onnx2snn.canonical.linear import GEMM_FACTORS, MATMUL_TO_GEMM
+from onnx2snn.canonical.max_unpool import MAX_UNPOOL
 from onnx2snn.canonical.nbits import PLAIN_WEIGHTS
 from onnx2snn.canonical.noops import DROP_NOOPS, MERGE_TWINS, PLAIN_CASTS
 from onnx2snn.canonical.prepare import prepare
@@ -66,6 +67,7 @@ PASSES: tuple[Pass, ...] = (
     UNROLL,
     RECURRENT,
     SEQUENCES,
+    MAX_UNPOOL,
     SCALAR_RANGES,
     SETTLE_RESHAPE,
     AS_STRIDED,

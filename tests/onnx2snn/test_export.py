@@ -163,20 +163,28 @@ def test_analog_nodes_without_float64_kernel_compute_in_float32() -> None:
     assert compared(found, of_runtime(spiking, feed, "float64")) == (0, 0)
 
 
-@pytest.mark.parametrize("sizes", [[], [1, 1, 9]], ids=["inferred", "given"])
+@pytest.mark.parametrize("sizes", [[], [1, 2, 5]], ids=["inferred", "given"])
 def test_maxima_go_back_to_their_places(sizes: list[int]) -> None:
+    """Of two rows of 4 or, with a cell that no window takes, 5."""
+    length = 5 if sizes else 4
     window = {"kernel_shape": [2], "strides": [2]}
-    pool = NODE("MaxPool", ["u"], ["m", "places"], "pool", **window)
     operands = ["m", "places", "sizes"] if sizes else ["m", "places"]
-    unpool = NODE("MaxUnpool", operands, ["y"], "unpool", **window)
-    nodes = [FC1, RELU, NODE("Unsqueeze", ["r", "one"], ["u"], "row"), pool, unpool]
-    outputs = [helper.make_tensor_value_info("y", 1, sizes or ["N", 1, 8])]
-    proto = model(nodes, outputs=outputs, one=np.array([1]), sizes=np.array(sizes))
-    spiking = onnx2snn.convert(proto, {"x": samples(1, 4)}, time_steps=5, tuning=0)
-    feed = {"x": samples(1, 4, seed=2)}
+    nodes = [
+        NODE("MatMul", ["x", "wide"], ["h"], "fc"),
+        RELU,
+        NODE("Reshape", ["r", "rows"], ["u"], "rows_apart"),
+        NODE("MaxPool", ["u"], ["m", "places"], "pool", **window),
+        NODE("MaxUnpool", operands, ["y"], "unpool", **window),
+    ]
+    outputs = [helper.make_tensor_value_info("y", 1, sizes or ["N", 2, length])]
+    stored = {"wide": samples(4, 2 * length), "rows": np.array([0, 2, length])}
+    proto = model(nodes, outputs=outputs, sizes=np.array(sizes), **stored)
+    spiking = onnx2snn.convert(proto, {"x": samples(1, 4)}, time_steps=32, tuning=0)
+    feed = {"x": samples(1, 4)}
     found = of_loop(spiking, feed, "float64")
     share, error = compared(found, of_runtime(spiking, feed, "float64"))
     assert share == 0 and error < 1e-12
+    np.testing.assert_allclose(found[0]["y"], answers(proto, feed)["y"], atol=1e-3)
 
 
 def test_a_linear_node_without_float64_form_is_named() -> None:
