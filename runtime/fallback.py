@@ -72,6 +72,9 @@ class SingleNode:
         try:
             arrays = session.run(None, feed)
         except Exception as error:  # onnxruntime's errors share no base class of their own
+            if not narrowed and any(t is not None and t.dtype == torch.float64 for t in operands):
+                self._sessions[signature] = self._session(signature, narrowed=True), True
+                return self(operands)
             raise ModelError(_reason(error, self._node)) from error
         present = [t for t in operands if t is not None]
         precision = next((t.dtype for t in present if narrowed and t.is_floating_point()), None)

@@ -17,6 +17,7 @@ from onnx2snn.canonical.dequantize import DEQUANTIZE_FIRST, DEQUANTIZE_STORED
 from onnx2snn.canonical.dynamic_quantize import DYNAMIC_QUANTIZE
 from onnx2snn.canonical.fake_quantize import FAKE_QUANTIZE
 from onnx2snn.canonical.fold import FOLD_CONSTANTS
+from onnx2snn.canonical.fourier import FOURIER
 from onnx2snn.canonical.graph import Pass
 from onnx2snn.canonical.group_norm import GROUP_NORM
 from onnx2snn.canonical.layer_norm import LAYER_NORM, LAYER_NORM_AXIS, LAYER_NORM_BIAS
@@ -36,6 +37,7 @@ from onnx2snn.canonical.prepare import prepare
 from onnx2snn.canonical.qoperators import QUANTIZED_OPERATORS
 from onnx2snn.canonical.ranges import SCALAR_RANGES
 from onnx2snn.canonical.recurrent import RECURRENT
+from onnx2snn.canonical.resize import RESIZE_AXES
 from onnx2snn.canonical.rms_norm import RMS_NORM, STANDARD_RMS_NORM
 from onnx2snn.canonical.sequences import SEQUENCES
 from onnx2snn.canonical.shape_values import FOLD_SHAPES, SETTLE_RESHAPE
@@ -68,6 +70,8 @@ PASSES: tuple[Pass, ...] = (
     RECURRENT,
     SEQUENCES,
     MAX_UNPOOL,
+    RESIZE_AXES,
+    FOURIER,
     SCALAR_RANGES,
     SETTLE_RESHAPE,
     AS_STRIDED,

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from onnx2snn.canonical.editor import Editor
-from onnx2snn.canonical.graph import Array, Pass, constant, each_node, is_op, operand
+from onnx2snn.canonical.graph import Array, Pass, constant, each_node, is_op, operand, producer
 from onnx2snn.canonical.inline import finish
 from onnx2snn.canonical.recurrent_cells import KINDS, Cell, State
 from onnx2snn.canonical.unroll import LARGEST
@@ -17,6 +17,7 @@ from onnx2snn.canonical.unroll import LARGEST
 _FUNCTIONS = ("Relu", "Tanh", "Sigmoid", "HardSigmoid", "Softsign", "Softplus", "Elu", "LeakyRelu")
 _LEFT_ALONE = ("clip", "activation_alpha", "activation_beta")
 _NODES_PER_STEP = 16
+_MOVES = ("Expand", "Slice", "Reshape", "Transpose", "Unsqueeze", "Squeeze", "Identity", "Cast")
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,16 @@ def _start(editor: Editor, direction: int) -> State:
 
 
 def _is_zero(tensor: gs.Tensor) -> bool:
-    held = constant(tensor)
-    return held is not None and not held.any()
+    """Whether it holds zeros in whatever shape, as exporters write a state that is not given."""
+    held, writer = constant(tensor), producer(tensor)
+    if held is not None:
+        return not held.any()
+    if writer is None or not is_op(writer, *_MOVES, "ConstantOfShape"):
+        return False
+    if is_op(writer, "ConstantOfShape"):
+        fill = writer.attrs.get("value")
+        return fill is None or not np.any(fill.values)
+    return _is_zero(writer.inputs[0])
 
 
 RECURRENT = Pass(

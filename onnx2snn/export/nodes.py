@@ -85,7 +85,13 @@ def _narrowed(writer: Writer, node: Node, inputs: Sequence[str], hints: Sequence
     plain = Writer(writer.store, writer.suffix)
     results = plain.emit(node.op_type, _trimmed(operands), node.attributes, hints, node.domain)
     writer.nodes.extend(plain.nodes)
-    return [writer.call("Cast", y, to=TensorProto.DOUBLE) if y else y for y in results]
+    made = defs.get_schema(node.op_type).outputs
+    return [
+        writer.call("Cast", y, to=TensorProto.DOUBLE)
+        if y and "tensor(float)" in made[min(i, len(made) - 1)].types
+        else y
+        for i, y in enumerate(results)
+    ]
 
 
 def zeros_like(writer: Writer, x: str) -> str:

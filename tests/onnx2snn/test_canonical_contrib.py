@@ -107,6 +107,48 @@ def test_multi_head_attention(mask, biased):
     assert inspect_model(model).counts["analog"] == 0
 
 
+ANGLES = np.outer(np.arange(12), 1 / 100 ** (np.arange(8) / 8))
+TABLES = [np.cos(ANGLES).astype("f"), np.sin(ANGLES).astype("f")]
+SIZE = 16
+"""Of a head."""
+
+
+@pytest.mark.parametrize("interleaved", [0, 1])
+@pytest.mark.parametrize("offset", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "attributes"),
+    [
+        ((LENGTH, 2 * SIZE), {}),
+        ((2, LENGTH, SIZE), {}),
+        ((LENGTH, 2 * SIZE + 8), {"num_heads": 2, "rotary_embedding_dim": SIZE}),
+    ],
+)
+def test_rotary_embedding(shape, attributes, offset, interleaved):
+    places = np.array([3]) if offset else RNG.integers(0, 12, (BATCH, LENGTH))
+    operands = [("N", *shape), (1,) if offset else ("N", LENGTH), *TABLES]
+    attributes = {**attributes, "interleaved": interleaved}
+    model = single("RotaryEmbedding", operands, {1: TensorProto.INT64}, **attributes)
+    check(model, {"x0": normal(BATCH, *shape), "x1": places})
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{}, {"scale": 0.3}, {"do_rotary": 1}, {"do_rotary": 1, "rotary_interleaved": 1}],
+)
+@pytest.mark.parametrize("packed", [True, False])
+def test_attention_of_grouped_heads(attributes, packed):
+    """Its outputs are those of a decoder: the result, and keys and values for later calls."""
+    heads = {"num_heads": 4, "kv_num_heads": 2}
+    counts = np.full(BATCH, LENGTH - 1, np.int32), np.array(LENGTH, np.int32)
+    widths = (8 * SIZE,) if packed else (4 * SIZE, 2 * SIZE, 2 * SIZE)
+    signals = [("N", LENGTH, width) for width in widths] + [None] * (3 - len(widths))
+    operands = [*signals, None, None, *counts, *TABLES]
+    model = single("GroupQueryAttention", operands, outputs=3, **heads, **attributes)
+    model.graph.output[1].type.tensor_type.elem_type = TensorProto.FLOAT
+    check(model, {f"x{i}": normal(BATCH, LENGTH, width) for i, width in enumerate(widths)})
+    assert inspect_model(model).counts["analog"] == 0
+
+
 def test_attention_that_keeps_the_past_is_named():
     operands = [
         *[("N", LENGTH, WIDTH), normal(WIDTH, 3 * WIDTH), normal(3 * WIDTH)],
