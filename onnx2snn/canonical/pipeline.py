@@ -31,6 +31,7 @@ from onnx2snn.canonical.layout import (
 )
 from onnx2snn.canonical.linear import GEMM_FACTORS, MATMUL_TO_GEMM
 from onnx2snn.canonical.max_unpool import MAX_UNPOOL
+from onnx2snn.canonical.ml import STANDARD_ML
 from onnx2snn.canonical.nbits import PLAIN_WEIGHTS
 from onnx2snn.canonical.noops import DROP_NOOPS, MERGE_TWINS, PLAIN_CASTS
 from onnx2snn.canonical.prepare import prepare
@@ -52,6 +53,7 @@ from onnx2snn.runtime.loading.detach import detach
 
 PASSES: tuple[Pass, ...] = (
     STANDARD_CONTRIB,
+    STANDARD_ML,
     STANDARD_SWISH,
     STANDARD_RMS_NORM,
     GROUP_NORM,

@@ -54,8 +54,9 @@ def _is_plain(node: gs.Node) -> bool:
     """Whether it has none of the options that are left alone."""
     functions = node.attrs.get("activations", KINDS[node.op].functions)
     odd = any(key in node.attrs for key in _LEFT_ALONE) or node.attrs.get("input_forget", 0)
-    lengths_or_peepholes = operand(node, 4) is not None or operand(node, 7) is not None
-    return not odd and not lengths_or_peepholes and all(f in _FUNCTIONS for f in functions)
+    lengths, peepholes = operand(node, 4), operand(node, 7)
+    whole = lengths is None or _is_filled(lengths, _steps(node) or 0)
+    return not odd and whole and peepholes is None and all(f in _FUNCTIONS for f in functions)
 
 
 def _weights(node: gs.Node) -> _Weights | None:
@@ -120,7 +121,7 @@ def _start(editor: Editor, direction: int) -> State:
     """The given state of one direction; nothing where it is zero."""
     node = editor.node
     given = [operand(node, 5), operand(node, 6)][: 2 if node.op == "LSTM" else 1]
-    known = [tensor for tensor in given if tensor is not None and not _is_zero(tensor)]
+    known = [tensor for tensor in given if tensor is not None and not _is_filled(tensor, 0)]
     if not known:
         return ()
     axis, place = int(node.attrs.get("layout", 0)), np.asarray(direction, np.int64)
@@ -132,17 +133,15 @@ def _start(editor: Editor, direction: int) -> State:
     )
 
 
-def _is_zero(tensor: gs.Tensor) -> bool:
-    """Whether it holds zeros in whatever shape, as exporters write a state that is not given."""
+def _is_filled(tensor: gs.Tensor, number: int) -> bool:
+    """Whether it holds one number in whatever shape, as exporters write what is not given."""
     held, writer = constant(tensor), producer(tensor)
     if held is not None:
-        return not held.any()
-    if writer is None or not is_op(writer, *_MOVES, "ConstantOfShape"):
-        return False
-    if is_op(writer, "ConstantOfShape"):
+        return bool(np.all(held == number))
+    if is_op(writer, "ConstantOfShape") and writer is not None:
         fill = writer.attrs.get("value")
-        return fill is None or not np.any(fill.values)
-    return _is_zero(writer.inputs[0])
+        return bool(np.all((0 if fill is None else fill.values) == np.asarray(number)))
+    return is_op(writer, *_MOVES) and writer is not None and _is_filled(writer.inputs[0], number)
 
 
 RECURRENT = Pass(
