@@ -40,7 +40,8 @@ def open_onnxruntime(model: onnx.ModelProto | str) -> onnxruntime.InferenceSessi
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"onnxruntime cannot open the model: {reason}") from error
+        remedy = "; it may know it in float32" if "NOT_IMPLEMENTED" in reason else ""
+        raise ModelError(f"onnxruntime cannot open the model: {reason}{remedy}") from error
 
 
 def activations(model: onnx.ModelProto, names: Sequence[str], feed: Feed) -> dict[str, Tensor]:
