@@ -15,12 +15,14 @@ from onnx2snn.ops import BY_OP_TYPE, DOMAIN, DOMAIN_VERSION
 from onnx2snn.ops.node import Node
 from onnx2snn.ops.operator import PARAMETERS_PER_SITE
 from onnx2snn.ops.schema import BODY_OPSET, function_body
+from onnx2snn.runtime.captures import standalone
 from onnx2snn.runtime.graph import Graph
 
 IR_VERSION = 10
 
 
 def _node_proto(node: Node) -> onnx.NodeProto:
+    node = standalone(node, node.inputs)
     attributes = {
         name: numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
         for name, value in node.attributes.items()

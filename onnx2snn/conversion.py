@@ -47,7 +47,7 @@ from onnx2snn.match import Matched, match
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.schedule import SCHEDULES, integration
 from onnx2snn.runtime.graph import read_graph
-from onnx2snn.runtime.loading import load_model, plain_outputs, sha256
+from onnx2snn.runtime.loading import check_schema, load_model, plain_outputs, sha256
 from onnx2snn.runtime.open import REFUSALS_KEY, is_spiking, know_operators
 from onnx2snn.runtime.plan import Plan, compile_plan
 from onnx2snn.settings import AUTO, Settings
@@ -217,11 +217,8 @@ def save(model: onnx.ModelProto, path: str | Path, *, force: bool = False) -> No
 
     Raises UsageError where `path` exists, unless `force`, or cannot be written.
     """
+    check_schema(model)
     data = model.SerializeToString()
-    try:
-        onnx.checker.check_model(data)
-    except onnx.checker.ValidationError as error:
-        raise ModelError(f"the spiking model is invalid: {str(error).splitlines()[0]}") from error
     files.write(Path(path), lambda stream: stream.write(data), force=force)
 
 

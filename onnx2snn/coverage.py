@@ -14,6 +14,7 @@ from onnx2snn.ops.node import Node
 from onnx2snn.readout import readouts
 from onnx2snn.runtime.plan import Plan, SiteStep
 
+_RECURRENT = ("RNN", "GRU", "LSTM")
 ROLES = ("spiking", "linear", "product", "shape", "readout", "analog")
 
 
@@ -66,6 +67,8 @@ def _reason(node: Node, plan: Plan, refusals: Mapping[str, str]) -> str:
         return refusals[node.name]
     if _has_subgraph(node):
         return "control flow that depends on data; what is inside has no neurons"
+    if node.op_type in _RECURRENT:
+        return "recurrent, over an open number of steps, too many, or with options left alone"
     if any(plan.graph.is_discrete(name) for name in node.outputs):
         return "its result is not a floating-point signal; it is computed from decoded values"
     return f"no spiking operator for {node.domain + '.' if node.domain else ''}{node.op_type}"

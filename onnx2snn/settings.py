@@ -32,7 +32,7 @@ class Settings:
     spikes:     "binary" or "ternary".
     layer_norm: "decomposed" (two sites) or "fused" (one site); RMS and instance normalization too.
     max_pool:   "tree" (sites of two inputs) or "fused" (one for all of a window, Relu included).
-    softmax:    "fused" (one site) or "decomposed" (two: powers, and their share of the sum).
+    softmax:    "fused" (one site) or "decomposed" (maximum, powers, their shares).
     quantization: of a quantised model: "exact" (every rounding of a signal is a site) or "smooth"
                 (only those that are activations, the others are left out).
     tuning:     steps of end-to-end tuning of the calibrated schedule; None for as many as the

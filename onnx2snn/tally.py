@@ -9,10 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx2snn.ops.errors import DataError
 from onnx2snn.runtime.classes import predicted
 from onnx2snn.runtime.energy import Account
 
 Outputs = Mapping[str, NDArray[Any]]
+
+
+def _check_shapes(found: Outputs, reference: Outputs) -> None:
+    for name, value in reference.items():
+        if found[name].shape != value.shape:
+            raise DataError(
+                f"output '{name}' has shape {list(value.shape)} in the ANN and "
+                f"{list(found[name].shape)} in the SNN: its size depends on data; leave it out of "
+                "the model"
+            )
 
 
 @dataclass
@@ -36,6 +47,7 @@ class Tally:
 
     def add(self, found: Outputs, reference: Outputs, labels: NDArray[Any] | None) -> None:
         """Add one batch of outputs."""
+        _check_shapes(found, reference)
         first = next(iter(reference))
         classes, expected = predicted(found[first]), predicted(reference[first])
         self.samples += len(classes)

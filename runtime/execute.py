@@ -68,7 +68,8 @@ class Executor:
         self._account(index, step, operands, results, state)
         for name, result in zip(_names(step), results, strict=False):
             if name:
-                state.values[name] = result if _is_integer(result) else result.to(self.device)
+                kind = self.dtype if result.is_floating_point() else result.dtype
+                state.values[name] = result if _is_integer(result) else result.to(self.device, kind)
                 if name in self.plan.varying:
                     state.shapes[name] = result.shape
         if isinstance(step, LinearStep):

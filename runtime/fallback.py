@@ -22,6 +22,7 @@ from onnx2snn.ops import BY_SOURCE
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.node import Node
 from onnx2snn.ops.schema import CANONICAL_DOMAIN, source_function
+from onnx2snn.runtime.captures import standalone
 
 _UNKNOWN_OPSET = re.compile(r"Opset (\d+) is under development")
 _UNKNOWN_OPERATOR = re.compile(r"No Op registered|not a registered function/op")
@@ -51,9 +52,6 @@ class SingleNode:
         self._node = node
         self._opsets = _imports(node, opset_imports)
         self._sessions: dict[_Signature, tuple[Any, bool]] = {}
-        for value in node.attributes.values():
-            if isinstance(value, onnx.GraphProto):
-                _refuse_captures(value)
 
     @property
     def session_count(self) -> int:
@@ -74,6 +72,9 @@ class SingleNode:
         try:
             arrays = session.run(None, feed)
         except Exception as error:  # onnxruntime's errors share no base class of their own
+            if not narrowed and any(t is not None and t.dtype == torch.float64 for t in operands):
+                self._sessions[signature] = self._session(signature, narrowed=True), True
+                return self(operands)
             raise ModelError(_reason(error, self._node)) from error
         present = [t for t in operands if t is not None]
         precision = next((t.dtype for t in present if narrowed and t.is_floating_point()), None)
@@ -115,12 +116,13 @@ class SingleNode:
             "" if entry is None else f"operand{position}"
             for position, entry in enumerate(signature)
         ]
+        alone = standalone(self._node, names)
         node = onnx.NodeProto(
-            op_type=self._node.op_type,
-            domain=self._node.domain,
-            input=names,
+            op_type=alone.op_type,
+            domain=alone.domain,
+            input=alone.inputs,
             output=self._output_names(),
-            attribute=_attributes(self._node.attributes),
+            attribute=_attributes(alone.attributes),
         )
         inputs = [
             helper.make_tensor_value_info(name, _onnx_type(entry[0], narrowed), [None] * entry[1])
@@ -233,28 +235,6 @@ def _attributes(attributes: Mapping[str, Any]) -> Iterator[onnx.AttributeProto]:
             yield helper.make_attribute(name, [], attr_type=onnx.AttributeProto.INTS)
         else:
             yield helper.make_attribute(name, value)
-
-
-def _free_names(graph: onnx.GraphProto) -> set[str]:
-    """Tensors that a subgraph reads without defining them."""
-    known = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
-    free: set[str] = set()
-    for node in graph.node:
-        used = set(node.input)
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                used |= _free_names(inner)
-        free |= used - known
-        known |= set(node.output)
-    free |= {value.name for value in graph.output} - known
-    return free - {""}
-
-
-def _refuse_captures(graph: onnx.GraphProto) -> None:
-    free = _free_names(graph)
-    if free:
-        names = ", ".join(sorted(free))
-        raise ModelError(f"subgraph '{graph.name}' reads tensors from outside it: {names}")
 
 
 def _reason(error: Exception, node: Node) -> str:

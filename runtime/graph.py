@@ -13,6 +13,7 @@ from onnx import AttributeProto, helper, numpy_helper
 
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.node import Node
+from onnx2snn.runtime.captures import captured
 from onnx2snn.runtime.loading.detach import detach
 
 FLOATING = frozenset(
@@ -90,12 +91,16 @@ def attribute_value(attribute: AttributeProto) -> Any:
 
 
 def read_node(proto: onnx.NodeProto) -> Node:
-    """The node record of one NodeProto; an unnamed node is called after its first output."""
+    """The node record of one NodeProto; an unnamed node is called after its first output.
+
+    What its sub-graphs capture are further inputs of the record, behind its own.
+    """
+    attributes = {a.name: attribute_value(a) for a in proto.attribute}
     return Node(
         proto.op_type,
-        tuple(proto.input),
+        (*proto.input, *captured(attributes)),
         tuple(proto.output),
-        {a.name: attribute_value(a) for a in proto.attribute},
+        attributes,
         proto.name or next(iter(proto.output), proto.op_type),
         "" if proto.domain == "ai.onnx" else proto.domain,
     )

@@ -93,5 +93,8 @@ class NodeRunner:
                 full[i] = x
             return tuple(self.apply(node, operator, full))
 
-        results = torch.vmap(call, in_dims=axes)(*present.values())
-        return list(results)
+        try:
+            return list(torch.vmap(call, in_dims=axes)(*present.values()))
+        except ModelError:  # an operand that is read as numbers changes over time
+            rows = [self.apply(node, operator, at(t)) for t in range(steps)]
+            return [torch.stack(list(column)) for column in zip(*rows, strict=True)]

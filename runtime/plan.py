@@ -8,7 +8,7 @@ sends on what changed. Everything else is constant over time and runs once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,6 +92,8 @@ class SiteStep:
 Step = ConstantStep | LinearStep | DifferenceStep | SiteStep
 
 LOOKUPS = frozenset({"Gather", "GatherElements", "GatherND"})
+_MOVES = frozenset({"Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose"})
+_WITH_PLACES = frozenset({"MaxPool", "TopK"})
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"}) | LOOKUPS
 
 
@@ -168,7 +170,7 @@ class _Compiler:
     def _add_node(self, node: Node) -> None:
         operator = linear_operator(node, self.graph.opsets)
         varying = self._positions(node, self.varying)
-        self.discrete.update(o for o in node.outputs if self.graph.is_discrete(o))
+        self.discrete.update(self._discrete_outputs(node))
         if not varying or node.op_type in ("Shape", "Size"):
             self._add_constant(node, operator)
             return
@@ -184,6 +186,14 @@ class _Compiler:
         else:
             role = "product" if operator and operator.is_product_of(varying) else "analog"
             self.steps.append(DifferenceStep(node, operator, varying, upstream, role))
+
+    def _discrete_outputs(self, node: Node) -> Iterator[str]:
+        """Results that hold integers or booleans; inference loses their types behind sites."""
+        moved = node.op_type in _MOVES and node.inputs[0] in self.discrete
+        for position, name in enumerate(node.outputs):
+            places = position == 1 and node.op_type in _WITH_PLACES
+            if moved or places or self.graph.is_discrete(name):
+                yield name
 
     def _add_constant(self, node: Node, operator: LinearOperator | None) -> None:
         data = self._positions(node, self.data)

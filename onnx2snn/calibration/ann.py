@@ -40,7 +40,8 @@ def open_onnxruntime(model: onnx.ModelProto | str) -> onnxruntime.InferenceSessi
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"onnxruntime cannot open the model: {reason}") from error
+        remedy = "; it may know it in float32" if "NOT_IMPLEMENTED" in reason else ""
+        raise ModelError(f"onnxruntime cannot open the model: {reason}{remedy}") from error
 
 
 def activations(model: onnx.ModelProto, names: Sequence[str], feed: Feed) -> dict[str, Tensor]:
@@ -59,7 +60,8 @@ def activations(model: onnx.ModelProto, names: Sequence[str], feed: Feed) -> dic
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(
-            f"onnxruntime cannot run the model on the calibration data: {reason}"
+            f"onnxruntime cannot run the model on the calibration data, whose samples must lie "
+            f"along the first axis of each input: {reason}"
         ) from error
     values = {name: torch.from_numpy(x) for name, x in zip(produced, results, strict=True)}
     return {**values, **{name: torch.from_numpy(np.asarray(feed[name])) for name in inputs}}

@@ -60,12 +60,17 @@ def _allowed(editor: Editor, mask: gs.Tensor, keys: gs.Tensor) -> gs.Tensor | No
         return None
     axes = editor.integers("axes", 1, 2, 3)
     lengths = editor.add("Unsqueeze", editor.add("Cast", mask, to=7), axes)
-    return editor.add("Less", _positions(editor, keys), lengths)
+    return editor.add("Less", positions(editor, keys), lengths)
 
 
-def _positions(editor: Editor, x: gs.Tensor) -> gs.Tensor:
-    """0, 1, .. for the second axis of `x`."""
-    length = editor.add("Shape", x, start=1, end=2)
+def causal(editor: Editor, x: gs.Tensor) -> gs.Tensor:
+    """What hides later keys from each query; both lie along the second axis of `x`."""
+    return _chosen(editor, x, _earlier(editor, x, x), float(np.finfo(_kind(x).type).min))
+
+
+def positions(editor: Editor, x: gs.Tensor, axis: int = 1) -> gs.Tensor:
+    """0, 1, .. for the second or another axis of `x`."""
+    length = editor.add("Shape", x, start=axis, end=axis + 1)
     end = editor.add("Squeeze", length, editor.integers("only", 0))
     first, step = (np.asarray(number, np.int64) for number in (0, 1))
     return editor.add("Range", editor.store("first", first), end, editor.store("step", step))
@@ -73,5 +78,5 @@ def _positions(editor: Editor, x: gs.Tensor) -> gs.Tensor:
 
 def _earlier(editor: Editor, queries: gs.Tensor, keys: gs.Tensor) -> gs.Tensor:
     """Whether a key is not later than the query."""
-    rows = editor.add("Unsqueeze", _positions(editor, queries), editor.integers("column", 1))
-    return editor.add("LessOrEqual", _positions(editor, keys), rows)
+    rows = editor.add("Unsqueeze", positions(editor, queries), editor.integers("column", 1))
+    return editor.add("LessOrEqual", positions(editor, keys), rows)

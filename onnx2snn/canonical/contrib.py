@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 import onnx_graphsurgeon as gs
 
 from onnx2snn.canonical.contrib_attention import ATTENTION
+from onnx2snn.canonical.contrib_grouped import GROUPED
 from onnx2snn.canonical.contrib_linear import LINEAR
+from onnx2snn.canonical.contrib_rotary import ROTARY
 from onnx2snn.canonical.domain import CANONICAL_DOMAIN
 from onnx2snn.canonical.graph import Pass, each_node, insert_new, is_output, operand, replace
 
@@ -108,7 +110,9 @@ STANDARD: Mapping[str, Callable[[gs.Graph, gs.Node], bool]] = {
     "SkipLayerNormalization": _skip_layer_norm,
     "SkipSimplifiedLayerNormalization": _skip_simplified_layer_norm,
     **ATTENTION,
+    **GROUPED,
     **LINEAR,
+    **ROTARY,
 }
 
 

@@ -33,6 +33,17 @@ def _drop(graph: gs.Graph, node: gs.Node) -> bool:
     return _changes_nothing(node) and bypass(graph, node)
 
 
+def _drop_empty(graph: gs.Graph, node: gs.Node) -> bool:
+    """Concat without stored operands of no element, which onnxruntime passes over."""
+    if not is_op(node, "Concat"):
+        return False
+    kept = [x for x in node.inputs if not (is_constant(x) and prod(x.shape) == 0)]
+    if not kept or len(kept) == len(node.inputs):
+        return False
+    node.inputs = kept
+    return True
+
+
 def _changes_nothing(node: gs.Node) -> bool:
     source, result = node.inputs[0] if node.inputs else None, node.outputs[0]
     if source is None or source.is_empty() or node.domain not in (None, ""):
@@ -127,7 +138,7 @@ DROP_NOOPS = Pass(
     name="drop-noops",
     requires="shapes inferred, constants folded",
     ensures="no Identity, inference Dropout, neutral Add or Mul, or reshaping to the same shape",
-    run=each_node(_drop),
+    run=lambda graph: any([each_node(_drop_empty)(graph), each_node(_drop)(graph)]),
 )
 PLAIN_CASTS = Pass(
     name="plain-casts",

@@ -17,6 +17,7 @@ from onnx2snn.canonical.dequantize import DEQUANTIZE_FIRST, DEQUANTIZE_STORED
 from onnx2snn.canonical.dynamic_quantize import DYNAMIC_QUANTIZE
 from onnx2snn.canonical.fake_quantize import FAKE_QUANTIZE
 from onnx2snn.canonical.fold import FOLD_CONSTANTS
+from onnx2snn.canonical.fourier import FOURIER
 from onnx2snn.canonical.graph import Pass
 from onnx2snn.canonical.group_norm import GROUP_NORM
 from onnx2snn.canonical.layer_norm import LAYER_NORM, LAYER_NORM_AXIS, LAYER_NORM_BIAS
@@ -29,13 +30,17 @@ from onnx2snn.canonical.layout import (
     SUM_OF_TWO,
 )
 from onnx2snn.canonical.linear import GEMM_FACTORS, MATMUL_TO_GEMM
+from onnx2snn.canonical.max_unpool import MAX_UNPOOL
+from onnx2snn.canonical.ml import STANDARD_ML
 from onnx2snn.canonical.nbits import PLAIN_WEIGHTS
 from onnx2snn.canonical.noops import DROP_NOOPS, MERGE_TWINS, PLAIN_CASTS
 from onnx2snn.canonical.prepare import prepare
 from onnx2snn.canonical.qoperators import QUANTIZED_OPERATORS
 from onnx2snn.canonical.ranges import SCALAR_RANGES
+from onnx2snn.canonical.recurrent import RECURRENT
+from onnx2snn.canonical.resize import RESIZE_AXES
 from onnx2snn.canonical.rms_norm import RMS_NORM, STANDARD_RMS_NORM
-from onnx2snn.canonical.scaler import SCALER_AS_ARITHMETIC
+from onnx2snn.canonical.sequences import SEQUENCES
 from onnx2snn.canonical.shape_values import FOLD_SHAPES, SETTLE_RESHAPE
 from onnx2snn.canonical.shapes import infer
 from onnx2snn.canonical.softmax_axis import SOFTMAX_AXIS
@@ -43,11 +48,12 @@ from onnx2snn.canonical.stairs import STAIRS
 from onnx2snn.canonical.steps import EXPONENTS, STEPS
 from onnx2snn.canonical.swish import STANDARD_SWISH
 from onnx2snn.canonical.unary import UNARY_FUNCTIONS
+from onnx2snn.canonical.unroll import UNROLL
 from onnx2snn.runtime.loading.detach import detach
 
 PASSES: tuple[Pass, ...] = (
     STANDARD_CONTRIB,
-    SCALER_AS_ARITHMETIC,
+    STANDARD_ML,
     STANDARD_SWISH,
     STANDARD_RMS_NORM,
     GROUP_NORM,
@@ -62,6 +68,12 @@ PASSES: tuple[Pass, ...] = (
     STAIRS,
     FOLD_SHAPES,
     TAKE_BRANCH,
+    UNROLL,
+    RECURRENT,
+    SEQUENCES,
+    MAX_UNPOOL,
+    RESIZE_AXES,
+    FOURIER,
     SCALAR_RANGES,
     SETTLE_RESHAPE,
     AS_STRIDED,

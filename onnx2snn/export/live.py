@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from onnx import NodeProto
 
 from onnx2snn.export.step import StateNames
+from onnx2snn.runtime.loading.wiring import read_names
 
 
 def live_nodes(nodes: Sequence[NodeProto], wanted: Iterable[str]) -> list[NodeProto]:
@@ -15,7 +16,7 @@ def live_nodes(nodes: Sequence[NodeProto], wanted: Iterable[str]) -> list[NodePr
     for node in reversed(nodes):
         if needed.intersection(node.output):
             kept.append(node)
-            needed.update(node.input)
+            needed.update(read_names(node))
     return kept[::-1]
 
 
@@ -27,7 +28,7 @@ def live_states(
     roots, found = set(wanted), set[str]()
     while True:
         roots.update(before[name].after for name in found)
-        read = {name for node in live_nodes(nodes, roots) for name in node.input}
+        read = {name for node in live_nodes(nodes, roots) for name in read_names(node)}
         more = read & before.keys()
         if more <= found:
             return [state for state in states.values() if state.before in found]
@@ -38,7 +39,7 @@ def free_names(nodes: Iterable[NodeProto], made: Iterable[str] = ()) -> list[str
     """Tensors that `nodes` read but neither they nor anything in `made` provides, in order."""
     known, free = {"", *made}, {}
     for node in nodes:
-        free.update(dict.fromkeys(name for name in node.input if name not in known))
+        free.update(dict.fromkeys(name for name in read_names(node) if name not in known))
         known.update(node.output)
     return list(free)
 
@@ -47,6 +48,6 @@ def descendants(nodes: Iterable[NodeProto], names: Iterable[str]) -> set[str]:
     """`names` and every result of `nodes` that depends on one of them."""
     found = set(names)
     for node in nodes:
-        if found.intersection(node.input):
+        if found.intersection(read_names(node)):
             found.update(node.output)
     return found

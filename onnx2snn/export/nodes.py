@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, defs, helper
+from onnx import GraphProto, TensorProto, defs, helper
 
 from onnx2snn.export.double import WITHOUT_KERNEL
 from onnx2snn.export.window import write_window
@@ -14,6 +14,7 @@ from onnx2snn.export.writer import Writer
 from onnx2snn.ops import DOMAIN
 from onnx2snn.ops.errors import ModelError, Onnx2SnnError
 from onnx2snn.ops.node import Node
+from onnx2snn.runtime.captures import standalone
 from onnx2snn.runtime.graph import FLOATING
 
 _TYPE_ATTRIBUTES = ("to", "dtype")
@@ -31,12 +32,24 @@ def write_node(
         if node.domain == DOMAIN:
             return [write_window(writer, inputs[0], node.attributes)]
         hints = [name and name + suffix for name in node.outputs]
+        if any(isinstance(value, GraphProto) for value in node.attributes.values()):
+            return _control_flow(writer, node, inputs, hints)
         attributes = {k: _typed(writer, k, v) for k, v in node.attributes.items()}
         if analog and writer.dtype == np.float64 and node.op_type in WITHOUT_KERNEL:
             return _narrowed(writer, node, inputs, hints)
         return writer.emit(node.op_type, _trimmed(inputs), attributes, hints, node.domain)
     except Onnx2SnnError as error:
         raise ModelError(f"node '{node.name}' ({node.op_type}): {error}") from error
+
+
+def _control_flow(
+    writer: Writer, node: Node, inputs: Sequence[str], hints: Sequence[str]
+) -> list[str]:
+    """The node with its sub-graphs as they are, whose types are those of the source file."""
+    if writer.dtype == np.float64:
+        raise ModelError("the types of its sub-graphs are fixed; export with --precision float32")
+    alone = standalone(node, inputs)
+    return writer.emit(alone.op_type, _trimmed(alone.inputs), alone.attributes, hints, alone.domain)
 
 
 def _trimmed(inputs: Sequence[str]) -> list[str]:
@@ -72,7 +85,13 @@ def _narrowed(writer: Writer, node: Node, inputs: Sequence[str], hints: Sequence
     plain = Writer(writer.store, writer.suffix)
     results = plain.emit(node.op_type, _trimmed(operands), node.attributes, hints, node.domain)
     writer.nodes.extend(plain.nodes)
-    return [writer.call("Cast", y, to=TensorProto.DOUBLE) if y else y for y in results]
+    made = defs.get_schema(node.op_type).outputs
+    return [
+        writer.call("Cast", y, to=TensorProto.DOUBLE)
+        if y and "tensor(float)" in made[min(i, len(made) - 1)].types
+        else y
+        for i, y in enumerate(results)
+    ]
 
 
 def zeros_like(writer: Writer, x: str) -> str:

@@ -22,6 +22,7 @@ from onnx2snn.runtime.linear.product import PRODUCT
 from onnx2snn.runtime.linear.record import Apply, Attributes, LinearOperator, Operands
 from onnx2snn.runtime.linear.reduction import REDUCTION
 from onnx2snn.runtime.linear.resize import RESIZE
+from onnx2snn.runtime.linear.roi_align import ROI_ALIGN
 from onnx2snn.runtime.linear.sampling import SAMPLING
 from onnx2snn.runtime.linear.shape import SHAPE
 from onnx2snn.runtime.linear.window import WINDOW
@@ -68,6 +69,7 @@ LINEAR: Mapping[str, LinearOperator] = _table(
         *REDUCTION,
         *RESIZE,
         *SAMPLING,
+        ROI_ALIGN,
         WINDOW,
     )
 )

@@ -13,7 +13,7 @@ from onnx import checker, numpy_helper
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.loading.detach import detach
 from onnx2snn.runtime.loading.operators import check_operators, check_opsets
-from onnx2snn.runtime.loading.wiring import check_wiring
+from onnx2snn.runtime.loading.wiring import check_wiring, name_apart
 
 _WEIGHT_READERS = (
     *("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization", "LayerNormalization"),
@@ -30,14 +30,15 @@ _KNOWN_TYPES = frozenset(onnx.TensorProto.DataType.values()) - {onnx.TensorProto
 
 
 def check_model(model: onnx.ModelProto) -> None:
-    """Raise ModelError for the first thing wrong; nodes out of order are put in order."""
+    """Raise ModelError for the first thing wrong; order and names of nodes are mended."""
     _check_interface(model)
     check_opsets(model)
     check_operators(model)
     check_wiring(model.graph)
+    name_apart(model.graph)
     _check_training(model)
     _check_sizes(model)
-    _check_schema(model)
+    check_schema(model)
     _check_numbers(model)
 
 
@@ -95,11 +96,13 @@ def _check_sizes(model: onnx.ModelProto) -> None:
             )
 
 
-def _check_schema(model: onnx.ModelProto) -> None:
+def check_schema(model: onnx.ModelProto) -> None:
     """onnx's own check, on a copy without heavy weights."""
     light, _ = detach(model)
     # Before version 4, stored tensors had to be inputs too; many files never minded.
     light.ir_version = max(light.ir_version, _FREE_INITIALIZERS)
+    for output in light.graph.output:
+        output.type.tensor_type.shape.SetInParent()  # onnx asks for one, no runtime does
     for node in light.graph.node:
         if node.op_type == "LayerNormalization" and not node.domain:
             node.domain = "com.microsoft" if _predates_layer_norm(model) else ""

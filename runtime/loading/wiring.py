@@ -34,6 +34,20 @@ def check_wiring(graph: onnx.GraphProto) -> None:
         graph.node.extend(nodes)
 
 
+def name_apart(graph: onnx.GraphProto) -> None:
+    """Give nodes of one name, which onnxruntime refuses, names of their own, in place."""
+    taken = {node.name for node in graph.node}
+    seen = {""}
+    for node in graph.node:
+        if node.name in seen and node.name:
+            number = 2
+            while f"{node.name}_{number}" in taken:
+                number += 1
+            node.name = f"{node.name}_{number}"
+            taken.add(node.name)
+        seen.add(node.name)
+
+
 def read_names(node: onnx.NodeProto) -> list[str]:
     """Tensors a node reads from the graph it is in, those its sub-graphs capture included."""
     names = [name for name in node.input if name]

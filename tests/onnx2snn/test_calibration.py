@@ -5,22 +5,18 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto
-from small_models import CONV, FC1, FC2, NODE, RELU, WEIGHTS, model, samples, value
+from small_models import FC1, FC2, NODE, RELU, WEIGHTS, model, samples, value
 
 import onnx2snn
 from onnx2snn.calibration import data as calibration_data
 from onnx2snn.calibration.ann import activations, site_targets
 from onnx2snn.calibration.choose import SCHEDULE_NAMES, chooser
-from onnx2snn.calibration.layout import ChannelAxes
 from onnx2snn.calibration.search import SMALLEST_STEP, _candidates, least_squares, search
 from onnx2snn.calibration.trajectory import Trajectory, by_channel, neuron_means
-from onnx2snn.canonical import canonicalise
 from onnx2snn.match import Options, match
 from onnx2snn.ops.dynamics import ALPHABETS
 from onnx2snn.ops.errors import DataError, UsageError
-from onnx2snn.ops.node import Node
 from onnx2snn.runtime.graph import TensorInfo, read_graph
-from onnx2snn.runtime.plan import ConstantStep, LinearStep, SiteStep, compile_plan
 
 
 def even(neurons):
@@ -167,56 +163,6 @@ def test_large_sites_are_sampled_the_same_way_every_time():
     one, other = (by_channel(moving, torch.from_numpy(final), -3) for _ in range(2))
     assert one.final.shape[1] < 64 * 32 * 32 and torch.equal(one.final, other.final)
     assert torch.equal(one.moving, other.moving)
-
-
-def axes_of(proto):
-    """Channel axis per tensor of the spiking graph."""
-    graph = match(read_graph(canonicalise(proto)), Options()).graph
-    axes = ChannelAxes()
-    ranks = {name: len(shape) for name, shape in graph.shapes.items()}
-    for step in compile_plan(graph).steps:
-        name = step.site.output if isinstance(step, SiteStep) else step.node.outputs[0]
-        axes.follow(step, ranks.get(name, 0))
-        assert isinstance(step, SiteStep | LinearStep | ConstantStep)
-    return axes
-
-
-def test_convolutions_write_their_second_axis_and_transposes_carry_it():
-    nodes = [
-        CONV,
-        NODE("Relu", ["c"], ["r"], "act"),
-        NODE("Transpose", ["r"], ["t"], "turn", perm=[0, 2, 3, 1]),
-        NODE("Relu", ["t"], ["y"], "again"),
-    ]
-    axes = axes_of(model(nodes, [value("x", "N", 1, 8, 8)], [value("y", "N", 8, 8, 6)]))
-    assert (axes.of("c", 4), axes.of("r", 4), axes.of("t", 4), axes.of("y", 4)) == (-3, -3, -1, -1)
-
-
-def test_linear_layers_write_their_last_axis():
-    nodes = [NODE("MatMul", ["x", "w1"], ["h"], "fc1"), RELU, FC2]
-    axes = axes_of(model(nodes, [value("x", "N", 5, 4)], [value("y", "N", 5, 3)]))
-    assert axes.of("h", 3) == axes.of("r", 3) == axes.of("y", 3) == -1
-
-
-def test_a_weight_on_the_left_writes_the_axis_before():
-    nodes = [
-        NODE("MatMul", ["x", "w1"], ["h"], "fc1"),
-        NODE("Relu", ["h"], ["r"], "act"),
-        NODE("MatMul", ["mix", "r"], ["y"], "mixing"),
-    ]
-    extra = {"mix": samples(7, 5)}
-    axes = axes_of(model(nodes, [value("x", "N", 5, 4)], [value("y", "N", 7, 8)], **extra))
-    assert axes.of("y", 3) == -2
-
-
-def test_batch_normalization_is_channelwise_and_reshape_forgets():
-    axes = ChannelAxes({"a": -1})
-    norm = Node("BatchNormalization", ("a", "s", "b", "m", "v"), ("n",))
-    axes.follow(ConstantStep(norm, None, False, "linear"), 4)
-    assert axes.of("n", 4) == -3
-    axes.follow(ConstantStep(Node("Reshape", ("n", "s"), ("f",)), None, False, "linear"), 2)
-    assert "f" not in axes.axes and axes.of("f", 2) == -1
-    assert axes.of("n", 1) is None
 
 
 def test_targets_of_layer_normalization_equal_numpy():

@@ -1,10 +1,14 @@
 """If with a condition that folds to a stored one gives way to the branch it takes."""
 
+import numpy as np
 import pytest
 from onnx import parser
-from test_canonical import check, types
+from small_models import relative
+from test_canonical import check, run, types
 
+import onnx2snn
 from onnx2snn.inspection import inspect_model
+from onnx2snn.ops.errors import ModelError
 
 BRANCHES = """
     <then_branch = t () => (float[N,4] r) { k = Constant<value_float = 2.0>() p = Mul(a, k)
@@ -44,19 +48,35 @@ def test_branches_within_branches_and_names_in_use():
     assert sorted(types(result)) == ["Add", "Cos", "Mul", "Relu", "Sin", "Tanh"]
 
 
-@pytest.mark.parametrize(
-    ("inputs", "body"),
-    [
-        ("float[N,4] x, bool c", f"a = Tanh(x) b = If(c) {BRANCHES} y = Sin(b)"),
-        (
-            "float[N,4] x",
-            """a = Tanh(x) n = Constant<value_int = 3>() c = Constant<value = bool {1}>()
-            b = Loop(n, c, a) <body = t (int64 i, bool p, float[N,4] s) =>
-            (bool q, float[N,4] r) { q = Identity(p) r = Relu(s) }> y = Sin(b)""",
-        ),
-    ],
-    ids=["If", "Loop"],
-)
-def test_control_flow_that_depends_on_data_is_named(inputs, body):
-    (node,) = inspect_model(graph(body, inputs)).analog
-    assert "control flow" in node.reason
+SIGNAL = """a = Tanh(x) s = ReduceSum<keepdims = 0>(a) z = Constant<value_float = 0.0>()
+    c = Greater(s, z) b = If(c) """
+OPEN = {
+    "input": ("float[N,4] x, bool c", f"a = Tanh(x) b = If(c) {BRANCHES} y = Sin(b)"),
+    "signal": ("float[N,4] x", f"{SIGNAL} {BRANCHES} y = Sin(b)"),
+    "batch": (
+        "float[N,4] x",
+        f"""a = Tanh(x) s = Shape(x) z = Constant<value_int = 0>() n = Gather(s, z)
+        i = Constant<value_int = 3>() c = Equal(n, i) b = If(c) {BRANCHES} y = Sin(b)""",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OPEN)
+def test_a_condition_on_data_is_named_and_computed(kind):
+    """The branches capture a signal; the node runs alone, at every step."""
+    inputs, body = OPEN[kind]
+    model = graph(body, inputs)
+    *_, node = inspect_model(model).analog
+    assert node.op_type == "If" and "control flow" in node.reason
+    rng = np.random.default_rng(0)
+    feed = {"x": rng.normal(size=(3, 4)).astype("f")} | (
+        {"c": np.array(True)} if "c" in inputs else {}
+    )
+    spiking = onnx2snn.convert(model, feed, time_steps=32, tuning=0)
+    (wanted,) = run(model, feed)
+    (found,) = onnx2snn.SpikingSession(spiking, device="cpu").run(None, feed)
+    (exported,) = run(onnx2snn.export(spiking), feed)
+    assert relative(found, wanted) < 1e-2
+    np.testing.assert_allclose(exported, found, atol=1e-5)
+    with pytest.raises(ModelError, match=r"node 'b' \(If\).*--precision float32"):
+        onnx2snn.export(spiking, precision="float64")

@@ -1,25 +1,11 @@
-"""Fused operators of onnxruntime and its transformer tools, written out again.
-
-Each is held against onnxruntime's own kernel, networks also against their unfused form.
-"""
-
-import logging
-import warnings
-from collections import Counter
-from functools import cache
+"""Fused operators of onnxruntime, written out again: each held against onnxruntime's own kernel."""
 
 import numpy as np
-import onnx
-import onnxruntime as ort
 import pytest
-import torch
-from bert import Bert
 from onnx import TensorProto, helper, numpy_helper
-from small_models import relative, value
+from small_models import value
 from test_canonical import run, types
 
-import onnx2snn
-from onnx2snn.calibration.ann import open_onnxruntime
 from onnx2snn.canonical import canonicalise
 from onnx2snn.inspection import inspect_model
 from onnx2snn.ops.errors import ModelError
@@ -121,6 +107,48 @@ def test_multi_head_attention(mask, biased):
     assert inspect_model(model).counts["analog"] == 0
 
 
+ANGLES = np.outer(np.arange(12), 1 / 100 ** (np.arange(8) / 8))
+TABLES = [np.cos(ANGLES).astype("f"), np.sin(ANGLES).astype("f")]
+SIZE = 16
+"""Of a head."""
+
+
+@pytest.mark.parametrize("interleaved", [0, 1])
+@pytest.mark.parametrize("offset", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "attributes"),
+    [
+        ((LENGTH, 2 * SIZE), {}),
+        ((2, LENGTH, SIZE), {}),
+        ((LENGTH, 2 * SIZE + 8), {"num_heads": 2, "rotary_embedding_dim": SIZE}),
+    ],
+)
+def test_rotary_embedding(shape, attributes, offset, interleaved):
+    places = np.array([3]) if offset else RNG.integers(0, 12, (BATCH, LENGTH))
+    operands = [("N", *shape), (1,) if offset else ("N", LENGTH), *TABLES]
+    attributes = {**attributes, "interleaved": interleaved}
+    model = single("RotaryEmbedding", operands, {1: TensorProto.INT64}, **attributes)
+    check(model, {"x0": normal(BATCH, *shape), "x1": places})
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{}, {"scale": 0.3}, {"do_rotary": 1}, {"do_rotary": 1, "rotary_interleaved": 1}],
+)
+@pytest.mark.parametrize("packed", [True, False])
+def test_attention_of_grouped_heads(attributes, packed):
+    """Its outputs are those of a decoder: the result, and keys and values for later calls."""
+    heads = {"num_heads": 4, "kv_num_heads": 2}
+    counts = np.full(BATCH, LENGTH - 1, np.int32), np.array(LENGTH, np.int32)
+    widths = (8 * SIZE,) if packed else (4 * SIZE, 2 * SIZE, 2 * SIZE)
+    signals = [("N", LENGTH, width) for width in widths] + [None] * (3 - len(widths))
+    operands = [*signals, None, None, *counts, *TABLES]
+    model = single("GroupQueryAttention", operands, outputs=3, **heads, **attributes)
+    model.graph.output[1].type.tensor_type.elem_type = TensorProto.FLOAT
+    check(model, {f"x{i}": normal(BATCH, LENGTH, width) for i, width in enumerate(widths)})
+    assert inspect_model(model).counts["analog"] == 0
+
+
 def test_attention_that_keeps_the_past_is_named():
     operands = [
         *[("N", LENGTH, WIDTH), normal(WIDTH, 3 * WIDTH), normal(3 * WIDTH)],
@@ -190,114 +218,3 @@ def test_a_layout_for_one_processor_is_refused():
     graph = helper.make_graph([node], "g", [value("x", 1)], [value("y", 1)])
     with pytest.raises(ModelError, match=r"node 'c'.*level extended"):
         canonicalise(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
-
-
-NAMES = ["input_ids", "attention_mask", "token_type_ids"]
-
-
-def sentences(count, seed):
-    rng = np.random.default_rng(seed)
-    lengths = rng.integers(2, 9, (count, 1))
-    return {
-        "input_ids": rng.integers(0, 50, (count, 8)),
-        "attention_mask": (np.arange(8) < lengths).astype(np.int64),
-        "token_type_ids": rng.integers(0, 2, (count, 8)),
-    }
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    """Path of the unfused network."""
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("bert") / "bert.onnx"
-    axes = {name: {0: "batch", 1: "length"} for name in NAMES} | {"logits": {0: "batch"}}
-    example = tuple(torch.from_numpy(array) for array in sentences(2, 0).values())
-    names = {"input_names": NAMES, "output_names": ["logits"], "dynamic_axes": axes}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = Bert().eval()
-        torch.onnx.export(model, example, str(path), dynamo=False, opset_version=14, **names)
-    return path
-
-
-def fused(path, form):
-    """The network as onnxruntime's tools fuse it."""
-    logging.getLogger("fusion_base").setLevel(logging.ERROR)
-    if form in ("basic", "extended"):
-        options = ort.SessionOptions()
-        options.graph_optimization_level = getattr(
-            ort.GraphOptimizationLevel, f"ORT_ENABLE_{form.upper()}"
-        )
-        options.optimized_model_filepath = str(path.with_name(f"{form}.onnx"))
-        ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        return onnx.load(options.optimized_model_filepath)
-    from onnxruntime.transformers.fusion_options import FusionOptions
-    from onnxruntime.transformers.optimizer import optimize_model
-
-    options = FusionOptions("bert")
-    options.use_raw_attention_mask(form == "raw")
-    options.use_multi_head_attention = form == "multi-head"
-    result = optimize_model(
-        str(path), "bert", num_heads=4, hidden_size=32, opt_level=0, optimization_options=options
-    )
-    result.save_model_to_file(str(path.with_name(f"{form}.onnx")))
-    return onnx.load(path.with_name(f"{form}.onnx"))
-
-
-FORMS = [
-    *("extended", "index"),
-    *(pytest.param(form, marks=pytest.mark.slow) for form in ("basic", "raw", "multi-head")),
-]
-
-
-def same_types(model, feed):
-    """The feed in the integer types that the fused model asks for."""
-    kinds = {info.name: info.type.tensor_type.elem_type for info in model.graph.input}
-    return {
-        name: array.astype(helper.tensor_dtype_to_np_dtype(kinds[name]))
-        for name, array in feed.items()
-    }
-
-
-@cache
-def spiking_error(path, form):
-    """Relative error of the SNN, and the roles of its nodes."""
-    model = onnx.load(path) if form == "none" else fused(path, form)
-    feed, test = (same_types(model, sentences(*how)) for how in ((64, 1), (100, 2)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        spiking = onnx2snn.convert(model, feed, time_steps=16, tuning=0, strict=True)
-    wanted = open_onnxruntime(str(path)).run(None, sentences(100, 2))[0]
-    (limit,) = open_onnxruntime(spiking).run(None, test)
-    assert relative(limit, wanted) < 1e-4
-    (found,) = onnx2snn.SpikingSession(spiking, device="cpu").run(None, test)
-    kinds = Counter(n.op_type for n in spiking.graph.node if n.domain == "onnx2snn")
-    return relative(found, wanted), kinds
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_a_fused_transformer_is_the_unfused_one(network, form):
-    if form in ("raw", "index", "multi-head"):
-        kinds = types(fused(network, form))
-        assert ("MultiHeadAttention" if form == "multi-head" else "Attention") in kinds
-    error, sites = spiking_error(network, form)
-    plain, expected = spiking_error(network, "none")
-    assert (
-        sites == expected == Counter(SpikingLayerNormalization=5, SpikingSoftmax=2, SpikingGelu=2)
-    )
-    assert error == pytest.approx(plain, rel=0.2)
-
-
-def test_a_fused_and_quantised_transformer(network, tmp_path):
-    from onnxruntime.quantization import quantize_dynamic
-
-    logging.getLogger().setLevel(logging.ERROR)
-    result = tmp_path / "quantised.onnx"
-    quantize_dynamic(fused(network, "raw"), result, extra_options={"DefaultTensorType": 1})
-    model = onnx.load(result)
-    assert {"QAttention", "QEmbedLayerNormalization"} <= set(types(model))
-    assert inspect_model(model).counts["analog"] == 0
-    feed = same_types(model, sentences(1, 3))
-    wanted, found = (run(m, feed)[0] for m in (model, canonicalise(model)))
-    assert relative(found, wanted) < 0.02

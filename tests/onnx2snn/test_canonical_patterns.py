@@ -13,7 +13,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from idioms import PATTERNS, WIDTH, Convolution
+from attention_idioms import WIDTH
+from idioms import PATTERNS, Convolution
 from small_models import relative
 
 import onnx2snn

@@ -1,4 +1,4 @@
-"""Channel axes in attention: heads and value channels, never a position in a sequence."""
+"""Channel axes: what weights write, heads and value channels, never a place in a sequence."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import NodeProto, TensorProto
-from small_models import NODE, answer, model, relative, samples, value
+from small_models import CONV, FC2, NODE, RELU, answer, model, relative, samples, value
 
 import onnx2snn
 from onnx2snn.calibration.layout import ChannelAxes
@@ -213,3 +213,41 @@ def test_attention_runs_at_another_length_than_it_was_calibrated_at(heads):
         (found,) = session.run(None, other)
         assert np.isfinite(found).all()
         assert relative(found, answer(proto, other)[0]) < 0.2
+
+
+def test_convolutions_write_their_second_axis_and_transposes_carry_it():
+    nodes = [
+        CONV,
+        NODE("Relu", ["c"], ["r"], "act"),
+        NODE("Transpose", ["r"], ["t"], "turn", perm=[0, 2, 3, 1]),
+        NODE("Relu", ["t"], ["y"], "again"),
+    ]
+    axes = axes_of(model(nodes, [value("x", "N", 1, 8, 8)], [value("y", "N", 8, 8, 6)]))
+    assert (axes.of("c", 4), axes.of("r", 4), axes.of("t", 4), axes.of("y", 4)) == (-3, -3, -1, -1)
+
+
+def test_linear_layers_write_their_last_axis():
+    nodes = [NODE("MatMul", ["x", "w1"], ["h"], "fc1"), RELU, FC2]
+    axes = axes_of(model(nodes, [value("x", "N", 5, 4)], [value("y", "N", 5, 3)]))
+    assert axes.of("h", 3) == axes.of("r", 3) == axes.of("y", 3) == -1
+
+
+def test_a_weight_on_the_left_writes_the_axis_before():
+    nodes = [
+        NODE("MatMul", ["x", "w1"], ["h"], "fc1"),
+        NODE("Relu", ["h"], ["r"], "act"),
+        NODE("MatMul", ["mix", "r"], ["y"], "mixing"),
+    ]
+    extra = {"mix": samples(7, 5)}
+    axes = axes_of(model(nodes, [value("x", "N", 5, 4)], [value("y", "N", 7, 8)], **extra))
+    assert axes.of("y", 3) == -2
+
+
+def test_batch_normalization_is_channelwise_and_reshape_forgets():
+    axes = ChannelAxes({"a": -1})
+    norm = Node("BatchNormalization", ("a", "s", "b", "m", "v"), ("n",))
+    axes.follow(ConstantStep(norm, None, False, "linear"), 4)
+    assert axes.of("n", 4) == -3
+    axes.follow(ConstantStep(Node("Reshape", ("n", "s"), ("f",)), None, False, "linear"), 2)
+    assert "f" not in axes.axes and axes.of("f", 2) == -1
+    assert axes.of("n", 1) is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,12 @@ import torch
 from export_rows import finished, writer
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
-from small_models import FC1, FC2, MODELS, NODE, RELU, model, of_type, samples
+from small_models import FC1, MODELS, NODE, RELU, model, samples
 from spikes import answers, mismatches, of_loop, of_runtime, of_steps
 
 import onnx2snn
-from onnx2snn.export import network
 from onnx2snn.inspection import inspect_model
-from onnx2snn.ops.errors import ModelError, UsageError
+from onnx2snn.ops.errors import ModelError
 
 sys.path.append(str(Path(__file__).parents[1] / "runtime"))
 import session_models
@@ -154,91 +152,6 @@ def test_functions_without_float64_kernel(name: str) -> None:
     assert distance.max() < (2.3e-16 if name == "Erf" else 2e-15)
 
 
-@pytest.fixture(scope="module")
-def small() -> onnx.ModelProto:
-    return onnx2snn.convert(model([FC1, RELU, FC2]), {"x": samples(32, 4)}, time_steps=5, tuning=0)
-
-
-def interface(values: Any) -> list[tuple[str, bytes]]:
-    return [(v.name, v.type.SerializeToString()) for v in values]
-
-
-def test_interface_and_metadata_are_the_files(small: onnx.ModelProto) -> None:
-    loop = onnx2snn.export(small)
-    assert interface(loop.graph.input) == interface(small.graph.input)
-    assert interface(loop.graph.output) == interface(small.graph.output)
-    metadata = {p.key: p.value for p in loop.metadata_props}
-    assert {p.key: p.value for p in small.metadata_props}.items() <= metadata.items()
-    assert metadata["onnx2snn.export"] == "onnx-loop"
-    assert [o.domain for o in loop.opset_import] == [""] and not loop.functions
-    assert [n.op_type for n in loop.graph.node].count("Scan") == 1
-
-
-def test_what_depends_on_the_input_alone_is_outside_the_loop(small: onnx.ModelProto) -> None:
-    loop = onnx2snn.export(small)
-    (scan,) = (node for node in loop.graph.node if node.op_type == "Scan")
-    body = [node.op_type for node in scan.attribute[0].g.node]
-    assert "Relu" not in body and body.count("MatMul") == 1 and "Gemm" not in body
-
-
-def test_states_of_the_step_model_are_named_in_its_metadata(small: onnx.ModelProto) -> None:
-    step = onnx2snn.export(small, "onnx-step")
-    init = onnx2snn.export(small, "onnx-init")
-    states = json.loads({p.key: p.value for p in step.metadata_props}["onnx2snn.states"])
-    inputs, outputs = ({v.name for v in values} for values in (step.graph.input, step.graph.output))
-    assert set(states) < inputs and {s["next"] for s in states.values()} < outputs
-    assert "act/output" in {s["site"] for s in states.values()}
-    assert {v.name for v in init.graph.output} | {"time_step"} == inputs
-
-
-def test_half_precision_files(small: onnx.ModelProto) -> None:
-    half = onnx.TensorProto.FLOAT16
-    proto = of_type(model([FC1, RELU, FC2]), half)
-    spiking = onnx2snn.convert(proto, {"x": samples(32, 4)}, time_steps=5, tuning=0)
-    feed = {"x": samples(3, 4).astype(np.float16)}
-    (found,) = answers(onnx2snn.export(spiking), feed).values()
-    (expected,) = onnx2snn.SpikingSession(spiking, device="cpu").run(None, feed)
-    assert found.dtype == expected.dtype == np.float16
-    np.testing.assert_allclose(found.astype("f"), expected.astype("f"), rtol=2e-2, atol=2e-2)
-
-
-def test_settings_out_of_range(small: onnx.ModelProto) -> None:
-    with pytest.raises(UsageError, match="onnx-loop"):
-        onnx2snn.export(small, "nir")
-    with pytest.raises(UsageError, match="schedule of 5; convert with --time-steps 6"):
-        onnx2snn.export(small, time_steps=6)
-    for steps in (0, True, 2.5):
-        with pytest.raises(UsageError, match="positive whole number"):
-            onnx2snn.export(small, time_steps=steps)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="precision 'int8'"):
-        onnx2snn.export(small, precision="int8")
-
-
-def test_a_plain_model_has_no_spikes_to_export() -> None:
-    with pytest.raises(ModelError, match="no spiking neurons; run `onnx2snn convert`"):
-        onnx2snn.export(model([FC1, RELU, FC2]))
-
-
-def test_a_site_without_onnx_form_is_named(
-    small: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    norm = NODE("LayerNormalization", ["h", "g"], ["r"], "norm")
-    proto = model([FC1, norm, FC2], g=np.ones(8, np.float32))
-    spiking = onnx2snn.convert(proto, {"x": samples(32, 4)}, time_steps=3, tuning=0)
-    whole = network.compile_plan
-
-    def stripped(graph: Any) -> Any:
-        plan = whole(graph)
-        for site in plan.sites:
-            object.__setattr__(site.site.target, "body", "")
-        return plan
-
-    monkeypatch.setattr(network, "compile_plan", stripped)
-    message = r"site 'norm/square': its function 'square' has no ONNX form; .*--exclude norm"
-    with pytest.raises(ModelError, match=message):
-        onnx2snn.export(spiking)
-
-
 def test_analog_nodes_without_float64_kernel_compute_in_float32() -> None:
     top = NODE("Hardmax", ["z"], ["y"], "top")
     proto = model([FC1, RELU, NODE("MatMul", ["r", "w2"], ["z"], "fc2"), top])
@@ -250,20 +163,28 @@ def test_analog_nodes_without_float64_kernel_compute_in_float32() -> None:
     assert compared(found, of_runtime(spiking, feed, "float64")) == (0, 0)
 
 
-@pytest.mark.parametrize("sizes", [[], [1, 1, 9]], ids=["inferred", "given"])
+@pytest.mark.parametrize("sizes", [[], [1, 2, 5]], ids=["inferred", "given"])
 def test_maxima_go_back_to_their_places(sizes: list[int]) -> None:
+    """Of two rows of 4 or, with a cell that no window takes, 5."""
+    length = 5 if sizes else 4
     window = {"kernel_shape": [2], "strides": [2]}
-    pool = NODE("MaxPool", ["u"], ["m", "places"], "pool", **window)
     operands = ["m", "places", "sizes"] if sizes else ["m", "places"]
-    unpool = NODE("MaxUnpool", operands, ["y"], "unpool", **window)
-    nodes = [FC1, RELU, NODE("Unsqueeze", ["r", "one"], ["u"], "row"), pool, unpool]
-    outputs = [helper.make_tensor_value_info("y", 1, sizes or ["N", 1, 8])]
-    proto = model(nodes, outputs=outputs, one=np.array([1]), sizes=np.array(sizes))
-    spiking = onnx2snn.convert(proto, {"x": samples(1, 4)}, time_steps=5, tuning=0)
-    feed = {"x": samples(1, 4, seed=2)}
+    nodes = [
+        NODE("MatMul", ["x", "wide"], ["h"], "fc"),
+        RELU,
+        NODE("Reshape", ["r", "rows"], ["u"], "rows_apart"),
+        NODE("MaxPool", ["u"], ["m", "places"], "pool", **window),
+        NODE("MaxUnpool", operands, ["y"], "unpool", **window),
+    ]
+    outputs = [helper.make_tensor_value_info("y", 1, sizes or ["N", 2, length])]
+    stored = {"wide": samples(4, 2 * length), "rows": np.array([0, 2, length])}
+    proto = model(nodes, outputs=outputs, sizes=np.array(sizes), **stored)
+    spiking = onnx2snn.convert(proto, {"x": samples(1, 4)}, time_steps=32, tuning=0)
+    feed = {"x": samples(1, 4)}
     found = of_loop(spiking, feed, "float64")
     share, error = compared(found, of_runtime(spiking, feed, "float64"))
     assert share == 0 and error < 1e-12
+    np.testing.assert_allclose(found[0]["y"], answers(proto, feed)["y"], atol=1e-3)
 
 
 def test_a_linear_node_without_float64_form_is_named() -> None:

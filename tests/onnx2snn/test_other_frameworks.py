@@ -55,10 +55,7 @@ def error(model, time_steps):
 
 
 def slow_if_older(name):
-    marks = [] if "-18" in name else [pytest.mark.slow]
-    if name.startswith("recurrent"):
-        marks.append(pytest.mark.xfail(reason="recurrent nodes run analog"))
-    return pytest.param(name, marks=marks)
+    return pytest.param(name, marks=() if "-18" in name else pytest.mark.slow)
 
 
 @pytest.mark.parametrize("name", [slow_if_older(name) for name in networks()])

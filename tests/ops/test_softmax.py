@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper, parser
@@ -48,6 +49,13 @@ def shares(arrays: dict[str, Array], axes: tuple[int, ...] = (-1,)) -> Array:
     return np.asarray(powers / powers.sum(axes, keepdims=True))
 
 
+def answer(model: onnx.ModelProto, arrays: dict[str, Array]) -> list[Array]:
+    """What onnxruntime computes."""
+    cpu = ["CPUExecutionProvider"]
+    found = onnxruntime.InferenceSession(model.SerializeToString(), providers=cpu).run(None, arrays)
+    return [np.asarray(array) for array in found]
+
+
 def run(model: onnx.ModelProto, **settings: Any) -> tuple[list[str], Array]:
     """The model's operators when converted, and its answer to `feed(2)`."""
     spiking = onnx2snn.convert(model, feed(1), time_steps=16, tuning=0, **settings)
@@ -66,6 +74,24 @@ def test_masked_scores(low: float, spikes: str, softmax: str) -> None:
     _, found = run(masked_model(PLAIN, low), spikes=spikes, softmax=softmax)
     assert np.isfinite(found).all()
     assert relative(found, shares(feed(2))) < 0.05
+
+
+@pytest.mark.parametrize("softmax", ["fused", "decomposed"])
+@pytest.mark.parametrize("shift", [0.0, 300.0, -300.0])
+def test_scores_beyond_the_range_of_exp(shift: float, softmax: str) -> None:
+    """Scores within 40 of `shift`, one of which at least exp cannot hold."""
+    model = masked_model("k = Mul (scores, ten) z = Add (k, shift) y = Softmax <axis = -1> (z)", -9)
+    added = {"ten": 10.0, "shift": shift}
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.array(value, np.float32), name) for name, value in added.items()
+    )
+    (wanted,) = answer(model, feed(2))
+    errors = []
+    for steps in (8, 32):
+        spiking = onnx2snn.convert(model, feed(1), time_steps=steps, tuning=0, softmax=softmax)
+        (found,) = onnx2snn.SpikingSession(spiking, device="cpu").run(["y"], feed(2))
+        errors.append(relative(np.asarray(found), wanted))
+    assert errors[1] < 0.1 and errors[1] < errors[0]
 
 
 def test_a_guard_against_masked_rows_is_part_of_the_neurons() -> None:

@@ -3,49 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from linear_row import Row, f, i, row
 from onnx import TensorProto
+from sampling_rows import RESIZE, SAMPLING
 from torch import Tensor
 
 from onnx2snn.runtime.linear import LINEAR
-
-Array = NDArray[Any]
-_RNG = np.random.default_rng(20240701)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A node with its operands. `reference`: why onnx.reference is no oracle for it, if so."""
-
-    op_type: str
-    operands: Sequence[Array | None]
-    attributes: dict[str, Any]
-    outputs: int = 1
-    tolerance: float = 1e-5
-    reference: str = ""
-
-    def __str__(self) -> str:
-        shown = [f"{k}={v}" for k, v in self.attributes.items()]
-        shapes = ["x".join(map(str, a.shape)) for a in self.operands if a is not None]
-        return ",".join([self.op_type, *shapes, *shown]).replace(" ", "")
-
-
-def f(*shape: int) -> Array:
-    return _RNG.normal(size=shape).astype(np.float32)
-
-
-def i(*values: Any) -> Array:
-    return np.array(values, np.int64)
-
-
-def row(op_type: str, *operands: Array | None, **attributes: Any) -> Row:
-    own = {k: attributes.pop(k) for k in ("outputs", "tolerance", "reference") if k in attributes}
-    return Row(op_type, operands, attributes, **own)
 
 
 def tensors(row: Row) -> list[Tensor | None]:
@@ -215,26 +181,6 @@ INDEXING = [
     row("ReverseSequence", f(4, 3, 2), i(2, 4, 1)),
     row("ReverseSequence", f(3, 4, 2), i(2, 4, 1), time_axis=1, batch_axis=0),
 ]
-COLUMNS = {"dilations": [1, 2], "pads": [1, 0, 0, 1], "strides": [2, 1]}
-SAMPLING = [
-    row("Compress", f(3, 4), np.array([True, False, True]), axis=0),
-    row("Compress", f(3, 4), np.array([False, True, True]), axis=-1),
-    row("Compress", f(3, 4), np.array([False, True, True, False, False, True])),
-    *(
-        row("GridSample", f(2, 3, 4, 5), f(2, 3, 2, 2), **aligned, **options)
-        for options in (
-            *({"mode": mode, "padding_mode": "zeros"} for mode in ("linear", "nearest", "cubic")),
-            *({"mode": mode, "padding_mode": "reflection"} for mode in ("linear", "cubic")),
-            {"padding_mode": "border"},
-        )
-        for aligned in ({}, {"align_corners": 1})
-    ),
-    row("GridSample", f(1, 2, 3, 4, 5), f(1, 2, 3, 2, 3)),
-    row("MaxUnpool", f(1, 1, 2, 2), i([[[5, 7], [13, 15]]]), kernel_shape=[2, 2], strides=[2, 2]),
-    row("Col2Im", f(2, 3 * 6, 16), i(5, 6), i(2, 3)),
-    row("Col2Im", f(2, 3 * 6, 9), i(5, 6), i(2, 3), **COLUMNS),
-    row("Col2Im", f(2, 3 * 2, 4), i(5), i(2)),
-]
 REDUCTION = [
     row("ReduceSum", f(2, 3, 4), i(0, -1)),
     row("ReduceSum", f(2, 3), keepdims=0),
@@ -245,44 +191,6 @@ REDUCTION = [
     row("CumSum", f(3, 4), np.array(1)),
     row("CumSum", f(3, 4), np.array(-2), exclusive=1, reverse=1),
     row("CumSum", i(1, 2, 3), np.array(0), exclusive=1),
-]
-RESIZE = [
-    row("Resize", f(1, 2, 4, 5), None, np.array([1, 1, *s], np.float32), mode=mode, **options)
-    for mode in ("nearest", "linear", "cubic")
-    for options in (
-        {},
-        {"coordinate_transformation_mode": "asymmetric"},
-        {"coordinate_transformation_mode": "pytorch_half_pixel"},
-        {"coordinate_transformation_mode": "half_pixel_symmetric"},
-    )
-    for s in ((2.0, 3.0), (0.6, 1.7))
-]
-RESIZE += [
-    row("Resize", f(1, 2, 4, 5), None, None, i(1, 2, 7, 3), mode=mode, **options)
-    for mode in ("nearest", "linear", "cubic")
-    for options in ({}, {"coordinate_transformation_mode": "align_corners"})
-]
-RESIZE += [
-    row("Resize", f(1, 1, 4, 5), None, np.array([1, 1, 1.5, 2.5], np.float32), nearest_mode=mode)
-    for mode in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
-]
-RESIZE += [
-    row("Resize", f(1, 1, 4, 5), None, None, i(1, 1, 7, 3), mode="cubic", exclude_outside=1),
-    row("Resize", f(1, 1, 4, 5), None, None, i(1, 1, 7, 3), mode="cubic", cubic_coeff_a=-0.5),
-    row("Resize", f(1, 1, 4, 5), None, None, i(8, 8), axes=[2, 3], mode="linear"),
-    *(
-        row("Resize", f(1, 1, 4, 5), None, None, i(8, 7), axes=[2, 3], keep_aspect_ratio_policy=p)
-        for p in ("not_larger", "not_smaller")
-    ),
-    row(
-        "Resize",
-        f(1, 1, 4, 5),
-        np.array([0, 0, 0.2, 0.1, 1, 1, 0.8, 0.9], np.float32),
-        None,
-        i(1, 1, 3, 4),
-        mode="linear",
-        coordinate_transformation_mode="tf_crop_and_resize",
-    ),
 ]
 ROWS = [
     *ARITHMETIC,

@@ -128,16 +128,14 @@ def test_an_operator_newer_than_onnxruntime_is_told_from_an_unknown_one() -> Non
     assert reason == "onnxruntime does not know Mod as of opset 99 yet"
 
 
-def test_subgraphs_run_unless_they_capture() -> None:
-    def constant(value: float) -> onnx.GraphProto:
-        return _branch(f"c{value}", helper.make_node("Constant", [], ["out"], value_float=value))
-
-    condition = torch.tensor(True)
-    (result,) = run("If", condition, then_branch=constant(1.0), else_branch=constant(2.0))
-    assert result.item() == 1.0
+def test_subgraphs_read_what_they_capture() -> None:
+    constant = _branch("constant", helper.make_node("Constant", [], ["out"], value_float=2.0))
     capturing = _branch("captures", helper.make_node("Neg", ["outside"], ["out"]))
-    with pytest.raises(ModelError, match="'captures' reads tensors from outside it: outside"):
-        run("If", condition, then_branch=capturing, else_branch=constant(2.0))
+    branches = {"then_branch": capturing, "else_branch": constant}
+    node = Node("If", ("condition", "renamed"), ("y",), branches)
+    for condition, expected in ((True, -3.0), (False, 2.0)):
+        (result,) = SingleNode(node, OPSETS)([torch.tensor(condition), torch.tensor(3.0)])
+        assert result.item() == expected
 
 
 def test_an_operator_outside_the_standard_runs_if_onnxruntime_has_it() -> None:

@@ -67,6 +67,8 @@ def _is_in_scope(case: Any) -> bool:
     nodes = case.model.graph.node
     if len(nodes) != 1 or nodes[0].domain or nodes[0].op_type not in LINEAR:
         return False
+    if not LINEAR[nodes[0].op_type].accepts(read_node(nodes[0]).attributes):
+        return False
     opset = next(o.version for o in case.model.opset_import if not o.domain)
     arrays = [_array(value) for data in case.data_sets for side in data for value in side]
     return _is_current(nodes[0], opset) and all(array.dtype.name in ELEMENTS for array in arrays)

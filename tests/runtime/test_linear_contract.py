@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from linear_rows import Row, apply, f, i, tensors
+from linear_row import Row, f, i
+from linear_rows import apply, tensors
 
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.linear import LINEAR, LinearOperator, _table

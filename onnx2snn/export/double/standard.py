@@ -14,10 +14,10 @@ from onnx2snn.ops.schema import BODY_OPSET
 from onnx2snn.runtime.graph import attribute_value
 
 _NAMES = """
-    Acos Acosh Asin Asinh Atan Atanh AveragePool Celu Col2Im Conv ConvTranspose Cosh Elu Erf Gelu
-    GlobalAveragePool GlobalLpPool GlobalMaxPool GridSample HardSigmoid HardSwish Hardmax
-    InstanceNormalization LRN LeakyRelu LpPool MaxUnpool Mean MeanVarianceNormalization Mish PRelu
-    Resize Selu Sinh Softplus Softsign Tan ThresholdedRelu
+    Acos Acosh Asin Asinh Atan Atanh AveragePool Celu Col2Im Conv ConvTranspose Cosh Elu Erf GRU
+    Gelu GlobalAveragePool GlobalLpPool GlobalMaxPool GridSample HardSigmoid HardSwish Hardmax
+    InstanceNormalization LRN LSTM LeakyRelu LpPool MaxUnpool Mean MeanVarianceNormalization Mish
+    NonMaxSuppression PRelu RNN Resize Selu Sinh Softplus Softsign Tan ThresholdedRelu
 """
 WITHOUT_KERNEL = frozenset(_NAMES.split())
 """Of onnxruntime 1.31 on the CPU."""
