@@ -1,0 +1,43 @@
+"""Products with a constant matrix, laid out for oneDNN once instead of at every call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+# Rows that the layout is chosen for; any number runs.
+_ROWS = 4096
+
+
+def packed_product(weight: Tensor) -> Callable[[Tensor], Tensor]:
+    """x -> x weight^T, for a constant `weight` of shape [outputs, inputs]."""
+    plain = weight.contiguous()
+    packed = _packed(plain)
+    if packed is None:
+        return lambda x: linear(x, plain)
+    multiply = torch.ops.mkldnn._linear_pointwise.default
+
+    def product(x: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            return linear(x, plain)
+        result: Tensor = multiply(x, packed, None, "none", [], "")
+        return result
+
+    return product
+
+
+def _packed(weight: Tensor) -> Tensor | None:
+    """The weight in oneDNN's own layout; None where this PyTorch has none for it."""
+    suits = weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.numel() > 0
+    if not suits or not torch.backends.mkldnn.is_available():
+        return None
+    try:
+        with torch.no_grad():
+            packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
+            torch.ops.mkldnn._linear_pointwise(weight[:1], packed, None, "none", [], "")
+    except (AttributeError, RuntimeError):
+        return None
+    return packed
