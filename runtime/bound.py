@@ -59,7 +59,8 @@ def _conv(form: Form) -> Bound | None:
     convolve = CONVOLUTIONS[rank - 1]
 
     def conv(x: Tensor) -> Tensor:
-        return convolve(x.flatten(0, 1), weight, None, *settings).unflatten(0, x.shape[:2])
+        result = convolve(x.flatten(0, 1), weight, None, *settings)
+        return result.view(*x.shape[:2], *result.shape[1:])
 
     return conv
 

@@ -32,7 +32,7 @@ def packed_product(weight: Tensor) -> Callable[[Tensor], Tensor]:
 def _packed(weight: Tensor) -> Tensor | None:
     """The weight in oneDNN's own layout; None where this PyTorch has none for it."""
     suits = weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.numel() > 0
-    if not suits or not torch.backends.mkldnn.is_available():
+    if not suits or not torch._C._has_mkldnn:
         return None
     try:
         with torch.no_grad():
