@@ -28,8 +28,14 @@ static inline vf load(const float* p) { vf x; memcpy(&x, p, sizeof x); return x;
 static inline void store(float* p, vf x) { memcpy(p, &x, sizeof x); }
 static inline vf splat(float c) { return c - (vf){0}; }
 static inline vf pick(vi m, vf a, vf b) { return (vf)((m & (vi)a) | (~m & (vi)b)); }
+#ifdef __AVX512F__
+#include <immintrin.h>
+static inline vf op_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+static inline vf op_min(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+#else
 static inline vf op_max(vf a, vf b) { return pick(a > b, a, b); }
 static inline vf op_min(vf a, vf b) { return pick(a < b, a, b); }
+#endif
 static inline vf op_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 static inline vf signed_as(vf a, vf x) { return (vf)((vi)a | ((vi)x & (int32_t)0x80000000)); }
 static inline vf op_sqrt(vf x) {
