@@ -16,7 +16,7 @@ from torch import Tensor
 
 from onnx2snn.ops.errors import DataError, UsageError
 from onnx2snn.runtime.allocation import retain_memory
-from onnx2snn.runtime.budget import block_length, default_memory
+from onnx2snn.runtime.budget import block_length, default_memory, even
 from onnx2snn.runtime.energy import Account, account
 from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.fused.sites import FusedSites
@@ -236,9 +236,13 @@ class SpikingSession:
         with one_thread(known is not None and known.alone):
             state = self._initial_state(feed)
         if known is None:
-            steps = self._block_length(state)
+            steps = self._block or even(self._block_length(state), self.time_steps)
             known = Pace(steps, is_small(self._plan, state, min(steps, self.time_steps)))
             self._paces = {key: known}
+            if known.alone and torch.get_num_threads() > 1:
+                # Rounding may depend on the threads: the first call shall be as later ones are.
+                self._openings.clear()
+                return self._start(feed)
         return state, known
 
     def _initial_state(self, feed: Feed) -> State:
