@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from onnx2snn.ops.errors import Onnx2SnnError
 from onnx2snn.ops.node import Node
@@ -69,7 +70,7 @@ def _matmul(form: Form) -> Bound | None:
     weight = form.operands[1] if form.signal is not None else None
     if weight is None or weight.dim() != 2 or len(form.shapes[0]) < 2:
         return None
-    return packed_product(weight.t())
+    return packed_product(weight.t(), lambda x: x @ weight)
 
 
 def _gemm(form: Form) -> Bound | None:
@@ -79,7 +80,9 @@ def _gemm(form: Form) -> Bound | None:
         return None
     if len(form.operands) > 2 and form.operands[2] is not None:
         return None
-    return packed_product(weight if attributes.get("transB", 0) else weight.t())
+    if attributes.get("transB", 0):
+        return packed_product(weight, lambda x: linear(x, weight))
+    return packed_product(weight.t(), lambda x: x @ weight)
 
 
 def _scaling(form: Form) -> Bound | None:

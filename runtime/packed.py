@@ -6,23 +6,27 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 # Rows that the layout is chosen for; any number runs.
 _ROWS = 4096
 
 
-def packed_product(weight: Tensor) -> Callable[[Tensor], Tensor]:
-    """x -> x weight^T, for a constant `weight` of shape [outputs, inputs]."""
-    plain = weight.contiguous()
-    packed = _packed(plain)
+Product = Callable[[Tensor], Tensor]
+
+
+def packed_product(weight: Tensor, plain: Product) -> Product:
+    """x -> x weight^T, for a constant `weight` of shape [outputs, inputs].
+
+    plain: the same product as PyTorch has it, for other devices and formats and for gradients.
+    """
+    packed = _packed(weight.contiguous())
     if packed is None:
-        return lambda x: linear(x, plain)
+        return plain
     multiply = torch.ops.mkldnn._linear_pointwise.default
 
     def product(x: Tensor) -> Tensor:
         if torch.is_grad_enabled():
-            return linear(x, plain)
+            return plain(x)
         result: Tensor = multiply(x, packed, None, "none", [], "")
         return result
 
