@@ -3,8 +3,9 @@
 python -m benchmarks.speed [--threads 2] [--rounds 7] [NAME...]
 
 The ANN runs in onnxruntime, the SNN in onnx2snn, with the same number of threads. Rounds
-alternate between the two, so that other load on the machine falls on both; figures are medians
-of the ratios. Peak memory is that of fresh processes.
+alternate between the two, so that other load on the machine falls on both, with a pause between
+turns: idle threads of either spin for a while and would take a core from the other. Figures are
+medians of the ratios. Peak memory is that of fresh processes.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ NAMES = ("convnext", "mlp_mixer", "resmlp", "regnet", "vgg", "resnet")
 MODELS = Path(__file__).parents[1] / "models"
 TIME_STEPS, BATCH = 32, 64
 LONG, SHORT = 256, 16
+PAUSE_SECONDS = 0.1
 # What is measured: over how many time steps, at which batch size.
 CASES = (
     ("float32", TIME_STEPS, BATCH),
@@ -56,6 +58,8 @@ def _ann(path: Path, threads: int) -> onnxruntime.InferenceSession:
 
 
 def _seconds(call: Callable[[], Any], times: int) -> float:
+    """Of one call, on average; threads of what ran before have come to rest."""
+    time.sleep(PAUSE_SECONDS)
     start = time.perf_counter()
     for _ in range(times):
         call()

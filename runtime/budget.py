@@ -8,9 +8,12 @@ from onnx2snn.runtime.plan import ConstantStep, Plan, step_outputs
 from onnx2snn.runtime.state import State
 
 # Larger blocks leave the processor's caches, smaller ones have more overhead per step.
-CPU_BYTES = 16 << 20
+CPU_BYTES = 32 << 20
 GPU_BYTES = 1 << 30
 LONGEST_BLOCK = 64
+# On a processor longer blocks than this pay only while all their signals are in its cache.
+LONG_ENOUGH = 16
+CACHED_BYTES = 4 << 20
 
 
 def signal_bytes(plan: Plan, state: State, size: int) -> int:
@@ -31,9 +34,14 @@ def signal_bytes(plan: Plan, state: State, size: int) -> int:
     return most
 
 
-def block_length(plan: Plan, state: State, size: int, memory: int) -> int:
+def block_length(plan: Plan, state: State, size: int, memory: int, device: torch.device) -> int:
     """K, the time steps whose signals fit in `memory` bytes: at least one."""
-    return max(1, min(LONGEST_BLOCK, memory // max(signal_bytes(plan, state, size), 1)))
+    one_step = max(signal_bytes(plan, state, size), 1)
+    fitting = memory // one_step
+    if device.type == "cpu":
+        cached = min(memory, CACHED_BYTES) // one_step
+        fitting = max(min(fitting, LONG_ENOUGH), cached)
+    return max(1, min(LONGEST_BLOCK, fitting))
 
 
 def even(steps: int, total: int) -> int:

@@ -260,7 +260,7 @@ class SpikingSession:
         if self._block is not None:
             return self._block
         size = torch.finfo(self._dtype).bits // 8
-        return block_length(self._plan, state, size, self._memory)
+        return block_length(self._plan, state, size, self._memory, self._device)
 
     def _advance(self, state: State, steps: int) -> None:
         signals = Signals(steps)
