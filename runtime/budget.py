@@ -36,6 +36,11 @@ def block_length(plan: Plan, state: State, size: int, memory: int) -> int:
     return max(1, min(LONGEST_BLOCK, memory // max(signal_bytes(plan, state, size), 1)))
 
 
+def even(steps: int, total: int) -> int:
+    """Length of as many blocks as `total` time steps need at no more than `steps` each."""
+    return -(-total // -(-total // steps))
+
+
 def default_memory(device: torch.device) -> int:
     """Bytes for the signals of a block where the caller names no limit."""
     return CPU_BYTES if device.type == "cpu" else GPU_BYTES

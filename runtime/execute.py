@@ -17,8 +17,9 @@ from torch import Tensor
 from onnx2snn.ops.dynamics import ALPHABETS, Fire, scan
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.neurons import SCANS, Drive
+from onnx2snn.runtime.binding import Binding, bound_step
 from onnx2snn.runtime.fused.sites import FusedSites
-from onnx2snn.runtime.increments import increment_operands, is_transparent, only
+from onnx2snn.runtime.increments import only
 from onnx2snn.runtime.nodes import NodeRunner, Operands
 from onnx2snn.runtime.plan import (
     DifferenceStep,
@@ -40,6 +41,7 @@ class Executor:
     alphabets: how neurons fire, by name of the spike alphabet.
     synapses:  format in which synaptic operators multiply increments, None for `dtype`.
     fused:     runs sites by compiled kernels; None for eager code throughout.
+    bindings:  of linear steps to the constants and shapes they last had.
     """
 
     plan: Plan
@@ -50,11 +52,21 @@ class Executor:
     alphabets: Mapping[str, Fire] = field(default_factory=lambda: ALPHABETS)
     synapses: torch.dtype | None = None
     fused: FusedSites | None = None
+    bindings: dict[int, Binding] = field(default_factory=dict)
 
     @cached_property
     def nodes(self) -> NodeRunner:
         """What evaluates single nodes, its onnxruntime sessions kept from call to call."""
         return NodeRunner(self.plan.graph.opsets)
+
+    @cached_property
+    def _followed(self) -> tuple[tuple[str, ...], ...]:
+        """Per step, the results whose values are added up as soon as it has run."""
+        deferred = {} if self.fused is None else self.fused.last_reader
+        wanted = self.plan.integrated.difference(deferred)
+        return tuple(
+            tuple(name for name in step_outputs(step) if name in wanted) for step in self.plan.steps
+        )
 
     def initialise(self, index: int, state: State) -> None:
         """Evaluate step `index` at t = 0, with v(0) for every site."""
@@ -73,9 +85,7 @@ class Executor:
                 if name in self.plan.varying:
                     state.shapes[name] = result.shape
         if isinstance(step, LinearStep):
-            state.operands[index] = self._short(step, increment_operands(step, operands))
-            if is_transparent(step, operands, results):
-                state.transparent.add(index)
+            state.bindings[index] = self._binding(index, step, operands, results)
         self.release(index, state)
 
     def release(self, index: int, state: State) -> None:
@@ -93,10 +103,7 @@ class Executor:
             self._advance_site(index, step, state, signals)
         elif isinstance(step, DifferenceStep):
             self._advance_difference(step, state, signals)
-        deferred = {} if self.fused is None else self.fused.last_reader
-        for name in step_outputs(step):
-            if name not in self.plan.integrated or name in deferred:
-                continue
+        for name in self._followed[index]:
             if name in signals.increments:
                 self.course(name, state, signals)
         signals.release(self.plan.last_use[index])
@@ -147,37 +154,53 @@ class Executor:
             if macs:
                 state.macs[index] = macs
 
+    def _binding(
+        self, index: int, step: LinearStep, operands: Operands, results: Sequence[Tensor]
+    ) -> Binding:
+        known = self.bindings.get(index)
+        if known is None or not known.fits(operands):
+            synapses = self.synapses if step.node.op_type in SYNAPTIC else None
+            known = self.bindings[index] = bound_step(step, operands, results, synapses)
+        return known
+
     def _advance_linear(self, index: int, step: LinearStep, state: State, signals: Signals) -> None:
-        names = {i: step.node.inputs[i] for i in step.varying}
-        changes = {i: signals.increments[n] for i, n in names.items() if n in signals.increments}
+        binding = state.bindings[index]
+        changes = {
+            i: signals.increments[name] for i, name in binding.signals if name in signals.increments
+        }
         if not changes:
             return
-        if index in state.transparent:
-            signals.increments[step.node.outputs[0]] = only(changes, step.varying)
+        if binding.transparent:
+            signals.increments[step.node.outputs[0]] = only(changes, changes)
             return
         start, stop = union(changes.values())
-        operands = list(state.operands[index])
-        for i, name in names.items():
-            operands[i] = (
+        moving = {
+            i: (
                 changes[i].widened(start, stop)
                 if i in changes
-                else only(changes, changes).values.new_zeros((stop - start, *state.shapes[name]))
+                else only(changes, changes).values.new_zeros((stop - start, *shape))
             )
-        results = self.nodes.apply_over_time(
-            step.node, step.operator, self._short(step, operands), step.varying, stop - start
-        )
-        for name, result in zip(step.node.outputs, results, strict=False):
+            for i, shape in binding.shapes.items()
+        }
+        for name, result in zip(
+            step.node.outputs, self._increments(step, binding, moving, stop - start), strict=False
+        ):
             if name:
-                result = result.to(self.dtype) if self.synapses else result
                 signals.increments[name] = Span(start, result)
 
-    def _short(self, step: LinearStep, operands: Operands) -> Operands:
-        """The operands of a synaptic operator in the format of synapses."""
-        if self.synapses is None or step.node.op_type not in SYNAPTIC:
-            return operands
-        return [
-            x.to(self.synapses) if x is not None and x.is_floating_point() else x for x in operands
-        ]
+    def _increments(
+        self, step: LinearStep, binding: Binding, moving: Mapping[int, Tensor], steps: int
+    ) -> Sequence[Tensor]:
+        """What a linear step makes of the increments of its varying operands."""
+        if binding.apply is not None:
+            return [binding.apply(*moving.values())]
+        operands = list(binding.operands)
+        for i, values in moving.items():
+            operands[i] = values if binding.synapses is None else values.to(binding.synapses)
+        results = self.nodes.apply_over_time(
+            step.node, step.operator, operands, step.varying, steps
+        )
+        return [r.to(self.dtype) for r in results] if self.synapses else results
 
     def currents(self, step: SiteStep, state: State, signals: Signals, part: slice) -> list[Tensor]:
         """The input currents x_i(t) of a site over part of the block, [steps, *operand] each."""

@@ -1,14 +1,17 @@
-"""Checks of what a caller feeds to a model."""
+"""What a caller feeds to a model: checked, then as tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from onnx2snn.ops.errors import DataError
+from onnx2snn.runtime.fallback import with_native_dtype
 from onnx2snn.runtime.graph import TensorInfo
 
 Feed = Mapping[str, NDArray[Any]]
@@ -49,3 +52,31 @@ def typed_feed(infos: Iterable[TensorInfo], feed: Feed) -> dict[str, NDArray[Any
         info.name: checked_input(info, feed[info.name]).astype(info.dtype, copy=False)
         for info in infos
     }
+
+
+def read_inputs(
+    infos: Sequence[TensorInfo],
+    feed: Feed,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    finite: bool,
+) -> dict[str, Tensor]:
+    """The inputs as tensors on `device`, floating ones in `dtype`, integers on the CPU."""
+    unknown = set(feed) - {info.name for info in infos}
+    if unknown:
+        names = ", ".join(f"'{info.name}'" for info in infos)
+        raise DataError(f"the model has no input '{min(unknown)}'; its inputs are {names}")
+    return {info.name: _input(info, feed, device, dtype, finite) for info in infos}
+
+
+def _input(
+    info: TensorInfo, feed: Feed, device: torch.device, dtype: torch.dtype, finite: bool
+) -> Tensor:
+    if info.name not in feed:
+        raise DataError(f"input '{info.name}' is missing")
+    array = checked_input(info, feed[info.name], finite=finite)
+    tensor = torch.from_numpy(with_native_dtype(np.ascontiguousarray(array)))
+    if tensor.is_floating_point():
+        return tensor.to(device, dtype)
+    return tensor.to(device) if tensor.dtype == torch.bool else tensor

@@ -16,19 +16,20 @@ from torch import Tensor
 
 from onnx2snn.ops.errors import DataError, UsageError
 from onnx2snn.runtime.allocation import retain_memory
-from onnx2snn.runtime.budget import block_length, default_memory
+from onnx2snn.runtime.budget import block_length, default_memory, even
 from onnx2snn.runtime.energy import Account, account
 from onnx2snn.runtime.execute import Executor
-from onnx2snn.runtime.fallback import with_native_dtype
 from onnx2snn.runtime.fused.sites import FusedSites
 from onnx2snn.runtime.graph import TensorInfo, read_graph
-from onnx2snn.runtime.inputs import Feed, checked_input
+from onnx2snn.runtime.inputs import Feed, read_inputs
 from onnx2snn.runtime.open import open_model
-from onnx2snn.runtime.parameters import check_fit, constants_on, read_parameters
-from onnx2snn.runtime.plan import ConstantStep, Plan, SiteStep, compile_plan
+from onnx2snn.runtime.parameters import constants_on, read_parameters
+from onnx2snn.runtime.plan import Plan, compile_plan
 from onnx2snn.runtime.precision import ARITHMETIC, PRECISIONS
 from onnx2snn.runtime.signals import Signals
+from onnx2snn.runtime.start import Opening, begin
 from onnx2snn.runtime.state import Parameters, State
+from onnx2snn.runtime.threads import Pace, is_small, one_thread
 
 __all__ = ["PRECISIONS", "Point", "SpikingSession", "choose_device"]
 
@@ -107,7 +108,8 @@ class SpikingSession:
             synapses=self._precision.synapses,
             fused=FusedSites(self._plan, parameters, constants, self._device) if compiled else None,
         )
-        self._shapes: dict[tuple[Any, ...], dict[str, Tensor]] = {}
+        self._openings: dict[tuple[Any, ...], Opening] = {}
+        self._paces: dict[tuple[Any, ...], Pace] = {}
 
     @property
     def plan(self) -> Plan:
@@ -191,12 +193,11 @@ class SpikingSession:
         wanted = self._checked_steps(at)
         retain_memory()
         with self._arithmetic():
-            state = self._initial_state(feed)
-            length = self._block_length(state)
+            state, pace = self._start(feed)
         for end in wanted:
-            with self._arithmetic():
+            with self._arithmetic(), one_thread(pace.alone):
                 while state.time < end:
-                    self._advance(state, min(length, end - state.time))
+                    self._advance(state, min(pace.steps, end - state.time))
                     if progress:
                         progress(state.time)
                 point = Point(end, self._outputs(state), account(self._plan, state))
@@ -228,44 +229,32 @@ class SpikingSession:
                 )
         return sorted({int(t) for t in wanted})
 
+    def _start(self, feed: Feed) -> tuple[State, Pace]:
+        """The state at t = 0, and the pace that its shapes suggest."""
+        key = tuple((name, getattr(array, "shape", ())) for name, array in sorted(feed.items()))
+        known = self._paces.get(key)
+        with one_thread(known is not None and known.alone):
+            state = self._initial_state(feed)
+        if known is None:
+            steps = self._block or even(self._block_length(state), self.time_steps)
+            known = Pace(steps, is_small(self._plan, state, min(steps, self.time_steps)))
+            self._paces = {key: known}
+            if known.alone and torch.get_num_threads() > 1:
+                # Rounding may depend on the threads: the first call shall be as later ones are.
+                self._openings.clear()
+                return self._start(feed)
+        return state, known
+
     def _initial_state(self, feed: Feed) -> State:
-        state = State(values=self._inputs(feed))
-        key = tuple((n, tuple(x.shape)) for n, x in sorted(state.values.items()))
-        known = self._shapes.get(key)
-        shapes = {} if known is None else known
-        for index, step in enumerate(self._plan.steps):
-            if isinstance(step, ConstantStep) and step.shape_only:
-                if known is None:
-                    self._executor.initialise(index, state)
-                    outputs = [o for o in step.node.outputs if o in state.values]
-                    shapes.update({o: state.values[o] for o in outputs})
-                else:
-                    state.values.update({o: known[o] for o in step.node.outputs if o in known})
-                    self._executor.release(index, state)
-            else:
-                self._executor.initialise(index, state)
-            if isinstance(step, SiteStep):
-                parameters = self._executor.parameters[step.site.name]
-                check_fit(step.site.name, parameters, state.values[step.site.output])
-        self._shapes = {key: shapes}
+        inputs = self._inputs(feed)
+        key = tuple((name, x.shape) for name, x in sorted(inputs.items()))
+        state, opening = begin(self._executor, inputs, self._openings.get(key))
+        self._openings = {key: opening}
         return state
 
     def _inputs(self, feed: Feed) -> dict[str, Tensor]:
-        infos = self.get_inputs()
-        unknown = set(feed) - {info.name for info in infos}
-        if unknown:
-            names = ", ".join(f"'{info.name}'" for info in infos)
-            raise DataError(f"the model has no input '{min(unknown)}'; its inputs are {names}")
-        return {info.name: self._input(info, feed) for info in infos}
-
-    def _input(self, info: TensorInfo, feed: Feed) -> Tensor:
-        if info.name not in feed:
-            raise DataError(f"input '{info.name}' is missing")
-        array = checked_input(info, feed[info.name], finite=bool(self._plan.sites))
-        tensor = torch.from_numpy(with_native_dtype(np.ascontiguousarray(array)))
-        if tensor.is_floating_point():
-            return tensor.to(self._device, self._dtype)
-        return tensor.to(self._device) if tensor.dtype == torch.bool else tensor
+        finite = bool(self._plan.sites)
+        return read_inputs(self.get_inputs(), feed, self._device, self._dtype, finite=finite)
 
     def _block_length(self, state: State) -> int:
         if self._block is not None:

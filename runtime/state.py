@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from onnx2snn.runtime.binding import Binding
+
 
 @dataclass
 class State:
@@ -14,9 +16,7 @@ class State:
 
     values:   current value of the tensors a plan keeps: constants over time, input currents
               x(t) and estimates v(t).
-    operands: per linear step, its operands with the constant summands removed and the
-              varying ones left open.
-    transparent: linear steps that pass increments on unchanged.
+    bindings: per linear step, its constants and shapes.
     macs:     per weighted step, multiply-accumulates of one application.
     spikes:   per site, spikes so far.
     neurons:  per site, number of neurons, batch included.
@@ -27,8 +27,7 @@ class State:
     """
 
     values: dict[str, Tensor] = field(default_factory=dict)
-    operands: dict[int, list[Tensor | None]] = field(default_factory=dict)
-    transparent: set[int] = field(default_factory=set)
+    bindings: dict[int, Binding] = field(default_factory=dict)
     macs: dict[int, int] = field(default_factory=dict)
     spikes: dict[str, Tensor] = field(default_factory=dict)
     neurons: dict[str, int] = field(default_factory=dict)

@@ -74,7 +74,7 @@ class Walk:
         inputs, values = self.task.inputs, self.task.values
         targets = AnnTargets(values.tensors, values.parts)
         start, now = State(values=dict(inputs)), State(values=dict(inputs))
-        now = replace(now, operands=start.operands, transparent=start.transparent)
+        now = replace(now, bindings=start.bindings)
         signals, axes = Signals(self.task.windows.latency), ChannelAxes(signals=set(inputs))
         with torch.inference_mode():
             for index, step in enumerate(self.plan.steps):

@@ -76,7 +76,7 @@ from onnx2snn.ops.errors import UsageError
 @click.option(
     "--tuning",
     type=click.IntRange(min=0),
-    help="Steps of end-to-end tuning [default: by the model's size; 0 for none].",
+    help="Steps of end-to-end tuning [default: by the model's size, none above T = 48].",
 )
 @click.option(
     "--windows",

@@ -28,8 +28,14 @@ static inline vf load(const float* p) { vf x; memcpy(&x, p, sizeof x); return x;
 static inline void store(float* p, vf x) { memcpy(p, &x, sizeof x); }
 static inline vf splat(float c) { return c - (vf){0}; }
 static inline vf pick(vi m, vf a, vf b) { return (vf)((m & (vi)a) | (~m & (vi)b)); }
+#ifdef __AVX512F__
+#include <immintrin.h>
+static inline vf op_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+static inline vf op_min(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+#else
 static inline vf op_max(vf a, vf b) { return pick(a > b, a, b); }
 static inline vf op_min(vf a, vf b) { return pick(a < b, a, b); }
+#endif
 static inline vf op_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 static inline vf signed_as(vf a, vf x) { return (vf)((vi)a | ((vi)x & (int32_t)0x80000000)); }
 static inline vf op_sqrt(vf x) {
@@ -171,15 +177,26 @@ static inline void spread(float* x, const float* r, int64_t base, int m, int64_t
 /* n neurons; steps [begin, end) of the block, of which [start, stop) fire. Operand i has one
    value per rows[i] neurons, increments changes[i] in steps [from[i], to[i]), strides[i] apart,
    and its currents after the block go to results[i] unless that is null. Step sizes and
-   thresholds repeat after `period` neurons. Returns the number of spikes. */
-int64_t site(int64_t n, int64_t begin, int64_t end, int64_t start, int64_t stop,
-    const float** currents, const float** changes, float** results, const int64_t* rows,
-    const int64_t* from, const int64_t* to, const int64_t* strides, float* estimates,
-    const float* step_sizes, const float* thresholds, int64_t period, float* increments,
-    int threads) {{
+   thresholds repeat after `period` neurons. All fields have 8 bytes. */
+struct block {{
+  int64_t n, begin, end, start, stop, period, threads;
+  float* estimates; const float* step_sizes; const float* thresholds; float* increments;
+  const float* currents[{arity}]; const float* changes[{arity}]; float* results[{arity}];
+  int64_t rows[{arity}], from[{arity}], to[{arity}], strides[{arity}];
+}};
+
+/* Returns the number of spikes. */
+int64_t site(const struct block* b) {{
+  const int64_t n = b->n, begin = b->begin, end = b->end, start = b->start, stop = b->stop;
+  const int64_t period = b->period, threads = b->threads;
+  float *estimates = b->estimates, *increments = b->increments;
+  const float *step_sizes = b->step_sizes, *thresholds = b->thresholds;
+  const float *const *currents = b->currents, *const *changes = b->changes;
+  float *const *results = b->results;
+  const int64_t *rows = b->rows, *from = b->from, *to = b->to, *strides = b->strides;
   int64_t parts = (period + CHUNK - 1) / CHUNK;
   int64_t chunks = (n + period - 1) / period * parts, spikes = 0;
-  #pragma omp parallel for reduction(+ : spikes) num_threads(threads) if (threads > 1)
+  #pragma omp parallel for reduction(+ : spikes) num_threads((int)threads) if (threads > 1)
   for (int64_t c = 0; c < chunks; c++) {{
     int64_t within = c % parts * CHUNK, base = c / parts * period + within;
     int64_t most = period - within < CHUNK ? period - within : CHUNK;
@@ -223,6 +240,7 @@ def c_source(expression: Expression, alphabet: str) -> str:
         return "".join(template.format(i=i) for i in operands)
 
     kernel = KERNEL.format(
+        arity=expression.arity,
         arguments=each("float* xs{i}, const float* ds{i}, "),
         body="\n  ".join(statements),
         result=_literal(expression.result),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,8 +25,7 @@ class Charge:
     """One operand of a site during a block; all tensors contiguous.
 
     current: x(t0), one value per `rows` neurons.
-    changes: increments, shape [steps, current's size], from step `start` on; None if there are
-             none.
+    changes: increments of current, time in front, from step `start` on; None if there are none.
     result:  where x after the block goes, None where nobody reads it.
     """
 
@@ -46,8 +45,7 @@ class Charge:
 class SiteKernel:
     """Charge, fire and update over the steps of a block, in one pass over memory."""
 
-    function: Callable[..., int]
-    arity: int
+    function: Callable[[int], int]
 
     def __call__(
         self,
@@ -66,40 +64,24 @@ class SiteKernel:
         moving = [c for c in charges if c.changes is not None]
         begin = min((part[0], *(c.start for c in moving)))
         end = max((part[1], *(c.stop for c in moving)))
-        steps = end - begin
-        threads = torch.get_num_threads() if steps * estimates.numel() > ALONE else 1
-        return self.function(
-            estimates.numel(),
-            begin,
-            end,
-            *part,
-            self._pointers([c.current for c in charges]),
-            self._pointers([c.changes for c in charges]),
-            self._pointers([c.result for c in charges]),
-            self._integers([c.rows for c in charges]),
-            self._integers([c.start for c in charges]),
-            self._integers(
-                [c.start + (0 if c.changes is None else len(c.changes)) for c in charges]
+        neurons = estimates.numel()
+        threads = torch.get_num_threads() if (end - begin) * neurons > ALONE else 1
+        block = array(
+            "q",
+            (
+                *(neurons, begin, end, *part, step_sizes.shape[1], threads),
+                *(estimates.data_ptr(), step_sizes.data_ptr(), thresholds.data_ptr()),
+                increments.data_ptr(),
+                *(c.current.data_ptr() for c in charges),
+                *(0 if c.changes is None else c.changes.data_ptr() for c in charges),
+                *(0 if c.result is None else c.result.data_ptr() for c in charges),
+                *(c.rows for c in charges),
+                *(c.start for c in charges),
+                *(c.stop for c in charges),
+                *(c.current.numel() for c in charges),
             ),
-            self._integers([c.current.numel() for c in charges]),
-            estimates.data_ptr(),
-            step_sizes.data_ptr(),
-            thresholds.data_ptr(),
-            step_sizes.shape[1],
-            increments.data_ptr(),
-            threads,
         )
-
-    def _pointers(self, tensors: Sequence[Tensor | None]) -> ctypes.Array[ctypes.c_void_p]:
-        pointers = [None if t is None else t.data_ptr() for t in tensors]
-        return (ctypes.c_void_p * self.arity)(*pointers)
-
-    def _integers(self, values: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:
-        return (ctypes.c_int64 * self.arity)(*values)
-
-
-_INTEGER, _POINTER = ctypes.c_int64, ctypes.c_void_p
-_ARGUMENTS: tuple[Any, ...] = (*[_INTEGER] * 5, *[_POINTER] * 10, _INTEGER, _POINTER, ctypes.c_int)
+        return self.function(block.buffer_info()[0])
 
 
 def site_kernel(target: Target, alphabet: str) -> SiteKernel | None:
@@ -107,14 +89,14 @@ def site_kernel(target: Target, alphabet: str) -> SiteKernel | None:
     if target.arity > MOST_OPERANDS or alphabet not in FIRING:
         return None
     expression = trace(target)
-    return None if expression is None else _compiled(c_source(expression, alphabet), target.arity)
+    return None if expression is None else _compiled(c_source(expression, alphabet))
 
 
 @cache
-def _compiled(source: str, arity: int) -> SiteKernel | None:
+def _compiled(source: str) -> SiteKernel | None:
     library = build(source)
     if library is None:
         return None
     function = library.site
-    function.argtypes, function.restype = list(_ARGUMENTS), _INTEGER
-    return SiteKernel(function, arity)
+    function.argtypes, function.restype = [ctypes.c_void_p], ctypes.c_int64
+    return SiteKernel(function)

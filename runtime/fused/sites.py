@@ -46,19 +46,30 @@ class Layout:
         """The permutation back from memory's order."""
         return tuple(self.order.index(i) for i in range(len(self.order)))
 
+    @cached_property
+    def plain(self) -> bool:
+        """Whether memory's order is that of the axes."""
+        return self.order == tuple(range(len(self.order)))
+
     def flat(self, tensor: Tensor, extra: int = 0) -> Tensor:
         """`tensor` contiguous in memory's order, its first `extra` axes kept in front."""
+        if self.plain:
+            return tensor.contiguous()
         order = (*range(extra), *(i + extra for i in self.order))
         return tensor.permute(order).contiguous()
 
     def shaped(self, memory: Tensor, shape: torch.Size, extra: int = 0) -> Tensor:
         """A view of contiguous `memory` in the order of the site's own axes."""
         lead = memory.shape[:extra]
+        if self.plain:
+            return memory.view(*lead, *shape)
         view = memory.view(*lead, *(shape[i] for i in self.order))
         return view.permute(*range(extra), *(i + extra for i in self.inverse))
 
     def rows(self, shape: torch.Size) -> int:
         """Neurons per value of an operand that is broadcast along the last axes; 0: otherwise."""
+        if shape == self.shape:
+            return 1
         if len(shape) != len(self.shape):
             return 0
         here = [shape[i] for i in self.order]
@@ -225,7 +236,7 @@ class FusedSites:
                 result = layout.flat(value)
             else:
                 result = value.new_empty(value.numel())
-        changes = layout.flat(change.values, 1).view(change.values.shape[0], -1)
+        changes = layout.flat(change.values, 1)
         return Charge(layout.flat(value), rows, changes, change.start, result)
 
     def _static(self, name: str, layout: Layout, state: State) -> Tensor:

@@ -19,7 +19,7 @@ from onnx2snn.runtime.linear.arguments import (
 )
 from onnx2snn.runtime.linear.record import Attributes, LinearOperator, Operands
 
-_CONV = (F.conv1d, F.conv2d, F.conv3d)
+CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d)
 _CONV_TRANSPOSE = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
 AUTO_PAD = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
@@ -64,7 +64,7 @@ def _conv(operands: Operands, attributes: Attributes) -> list[Tensor]:
     if pads[:rank] != pads[rank:] or min(pads) < 0:
         data, pads = F.pad(data, begin_end(pads)), [0] * rank
     group = int(attributes.get("group", 1))
-    return [_CONV[rank - 1](data, weight, bias, strides, pads[:rank], dilations, group)]
+    return [CONVOLUTIONS[rank - 1](data, weight, bias, strides, pads[:rank], dilations, group)]
 
 
 def _conv_macs(operands: Operands, results: Sequence[Tensor], attributes: Attributes) -> int:

@@ -65,12 +65,17 @@ def _index(length: int, key: tuple[tuple[str, object], ...], device: str) -> Ten
         return torch.tensor(indices, device=device)
 
 
+def window_index(length: int, attributes: Attributes, device: str) -> Tensor | slice:
+    """Positions along an axis of `length` that a Window node takes, in the order of its result."""
+    key = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in attributes.items())
+    return _index(length, key, device)
+
+
 def _window(operands: Operands, attributes: Attributes) -> list[Tensor]:
     x = operands[0]
     assert x is not None
     axis = attributes["axis"]
-    key = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in attributes.items())
-    index = _index(x.shape[axis], key, str(x.device))
+    index = window_index(x.shape[axis], attributes, str(x.device))
     if isinstance(index, slice):
         before = (slice(None),) * (axis % x.dim())
         return [x[(*before, index)]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from golden import NETWORKS, TIME_STEPS, arrays, converted, digests, files, images, spikes
+from measured import record
 
 import onnx2snn
 
@@ -30,6 +31,7 @@ def test_every_spike_is_the_papers(file: str) -> None:
     assert len(fired) == len(expected)
     for (site, found), digest in zip(fired.items(), expected, strict=True):
         wrong = (digests(found) != digest).any(axis=1).nonzero()[0] + 1
+        record("spike bits of the paper's code", found.size, len(wrong))
         assert not len(wrong), f"{site}: spikes differ at steps {wrong.tolist()}"
 
 
@@ -39,6 +41,7 @@ def test_logits_at_every_step(file: str) -> None:
     expected, feed = arrays()[f"{network}/snn_f64"], {"x": images(network, "x")[:8]}
     double = onnx2snn.SpikingSession(converted(file), device="cpu", precision="float64")
     (found,) = double.run(None, feed, at=STEPS)
+    record("logits of the paper's code", found.size, largest=np.abs(found - expected).max())
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
 
 

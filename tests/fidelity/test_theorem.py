@@ -22,6 +22,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from measured import record
 
 from onnx2snn.ops.dynamics import ALPHABETS, scan
 from onnx2snn.ops.gelu import paper_gelu
@@ -97,7 +98,9 @@ def assert_sub_gradient_method(f: Array, x: Array, s: Array, eta: Array, scale: 
     scale: what margins are multiplied by where rounding decides.
     """
     gradient = f[:-1] - s
-    np.testing.assert_allclose(f[1:], f[:-1] - eta * gradient, rtol=0, atol=1e-12)
+    expected = f[:-1] - eta * gradient
+    record("steps of the sub-gradient method", len(s), largest=np.abs(f[1:] - expected).max())
+    np.testing.assert_allclose(f[1:], expected, rtol=0, atol=1e-12)
     excess = (x - f[:-1]) * scale
     assert (s[excess > TIE * 1e3] == 1).all() and (s[excess < -TIE * 1e3] == 0).all()
 
@@ -159,6 +162,7 @@ def test_the_products_neurons_fire_as_the_membrane_does(neuron: Neuron, block: i
         fired.append(result.spikes.numpy()[:, 0])
     found = np.concatenate(fired)
     ties = np.abs(margins).min(initial=1.0) < 1e-10
+    record("spikes of IF and LIF", 0 if ties else len(s))
     assert ties or (found == s).all()
     if not ties:
         decoded = neuron.theta * (means(s.astype(np.float64), neuron.tau) / weight)[-1]
@@ -185,7 +189,9 @@ def test_signgd_is_sign_descent(schedule: str, alphabet: str, seed: int, step_si
         block = scan(start, [x], rates, nothing, target, ALPHABETS["binary"])
     v = np.cumsum(np.concatenate([[start.numpy()], block.increments.numpy()]), axis=0)
     gradient = -block.increments.numpy() / eta[:, None]
-    np.testing.assert_array_equal(np.abs(gradient), 1.0)
+    length = np.abs(gradient)
+    record("steps of sign descent", gradient.size, largest=np.abs(length - 1).max())
+    np.testing.assert_array_equal(length, 1.0)
     error = v[:-1] - target(x).numpy()
     assert (gradient[error > TIE] == 1).all() and (gradient[error < -TIE] == -1).all()
     assert (gradient[0] == (1 if alphabet == "binary" else -1)).all(), "ties"

@@ -11,6 +11,7 @@ from onnx2snn.calibration.ann import open_onnxruntime
 from onnx2snn.calibration.tuning.budget import (
     BATCH,
     FEWEST_STEPS,
+    LONGEST_WINDOW,
     MOST_STEPS,
     Cost,
     affordable_steps,
@@ -104,8 +105,9 @@ def test_budget_shrinks_with_the_model():
     small, large = Cost(10_000, 1_000), Cost(15_000_000_000, 30_000_000)
     assert affordable_steps(small, 8, 256) == MOST_STEPS
     assert affordable_steps(large, 32, 64) == 0
+    assert affordable_steps(small, LONGEST_WINDOW, 256) > affordable_steps(small, 64, 256) == 0
     assert batch_size(small, 8, 256) == BATCH and batch_size(small, 8, 5) == 5
-    steps = [affordable_steps(Cost(2_000_000, 40_000), t, 256) for t in (8, 16, 32, 64)]
+    steps = [affordable_steps(Cost(2_000_000, 40_000), t, 256) for t in (8, 16, 32, 48)]
     assert steps == sorted(steps, reverse=True)
     assert all(n == 0 or n >= FEWEST_STEPS for n in steps)
 

@@ -124,8 +124,8 @@ TENSORFLOW = {
         "float[N,8,8,2] y",
         """t = Transpose<perm = [0,3,1,2]>(x)
         c = Conv<strides = [2,2], auto_pad = "SAME_UPPER">(t, k) a = Relu(c)
-        u = ConvTranspose<strides = [2,2]>(a, k2) s = Slice(u, from, to, axes)
-        b = Add(s, bias) y = Transpose<perm = [0,2,3,1]>(b)""",
+        u = ConvTranspose<strides = [2,2]>(a, k2) s = Slice(u, from, to, axes) b = Add(s, bias)
+        y = Transpose<perm = [0,2,3,1]>(b)""",
         {"Relu": 1},
         {
             **weights(k=(4, 3, 3, 3), k2=(4, 2, 3, 3), bias=(1, 2, 1, 1)),

@@ -134,7 +134,7 @@ def test_the_limit_is_what_onnxruntime_answers(name: str) -> None:
 def test_state_does_not_grow_with_time(name: str) -> None:
     def held(state: State) -> int:
         tensors = [*state.values.values(), *state.spikes.values()]
-        tensors += [t for row in state.operands.values() for t in row if t is not None]
+        tensors += [t for row in state.bindings.values() for t in row.operands if t is not None]
         storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
         return sum(storages.values())
 

@@ -8,6 +8,9 @@ from onnx2snn.calibration.data import MEMORY_BYTES
 
 MOST_STEPS = 600
 FEWEST_STEPS = 40
+# Schedules for more time steps than these stay as the walk leaves them: there its error is small
+# and tuning found nothing better (docs/accuracy.md).
+LONGEST_WINDOW = 48
 BATCH = 32
 SMALLEST_BATCH = 8
 # Work that a conversion may spend on tuning, in multiply-accumulates: minutes on two cores.
@@ -38,7 +41,9 @@ def batch_size(cost: Cost, time_steps: int, samples: int) -> int:
 
 
 def affordable_steps(cost: Cost, time_steps: int, samples: int) -> int:
-    """Tuning steps within the work a conversion may spend; 0 where too few to be of use."""
+    """Tuning steps within the work a conversion may spend; 0 where they are of no use."""
+    if time_steps > LONGEST_WINDOW:
+        return 0
     batch = batch_size(cost, time_steps, samples)
     if batch < min(SMALLEST_BATCH, samples):
         return 0

@@ -1,0 +1,157 @@
+"""Linear nodes bound to their constants and shapes: what a step does is decided once.
+
+A bound node is a function from the increments of its varying operands, each with a leading time
+axis, to those of its result. Binding reads attributes, aligns axes and packs weights, so that
+what is left for a block of time steps is a call or two of PyTorch. `runtime.lifted` does the
+same for any node, and looks everything up again each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from onnx2snn.ops.errors import Onnx2SnnError
+from onnx2snn.ops.node import Node
+from onnx2snn.runtime.linear.arguments import axes_of, integers, per_axis
+from onnx2snn.runtime.linear.convolution import CONVOLUTIONS, window_pads
+from onnx2snn.runtime.linear.window import window_index
+from onnx2snn.runtime.nodes import Operands
+from onnx2snn.runtime.packed import packed_product
+
+Bound = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A node as it was applied at t = 0.
+
+    operands: those for increments: constant summands removed, varying ones None.
+    shapes:   of the varying operands, by position.
+    result:   shape of the result.
+    """
+
+    node: Node
+    operands: Operands
+    shapes: dict[int, torch.Size]
+    result: torch.Size
+
+    @property
+    def signal(self) -> torch.Size | None:
+        """Shape of operand 0 where only that varies, None elsewhere."""
+        return self.shapes.get(0) if len(self.shapes) == 1 else None
+
+
+def _conv(form: Form) -> Bound | None:
+    shape, weight, attributes = form.signal, form.operands[1], form.node.attributes
+    if shape is None or weight is None:
+        return None
+    rank = len(shape) - 2
+    strides = per_axis(attributes, "strides", rank, 1)
+    dilations = per_axis(attributes, "dilations", rank, 1)
+    pads = window_pads(shape[2:], weight.shape[2:], strides, dilations, attributes)
+    if pads[:rank] != pads[rank:] or min(pads) < 0:
+        return None
+    settings = (strides, pads[:rank], dilations, int(attributes.get("group", 1)))
+    convolve = CONVOLUTIONS[rank - 1]
+
+    def conv(x: Tensor) -> Tensor:
+        result = convolve(x.flatten(0, 1), weight, None, *settings)
+        return result.view(*x.shape[:2], *result.shape[1:])
+
+    return conv
+
+
+def _matmul(form: Form) -> Bound | None:
+    weight = form.operands[1] if form.signal is not None else None
+    if weight is None or weight.dim() != 2 or len(form.shapes[0]) < 2:
+        return None
+    return packed_product(weight.t(), lambda x: x @ weight)
+
+
+def _gemm(form: Form) -> Bound | None:
+    weight, attributes = form.operands[1], form.node.attributes
+    plain = attributes.get("alpha", 1.0) == 1.0 and not attributes.get("transA", 0)
+    if form.signal is None or weight is None or not plain:
+        return None
+    if len(form.operands) > 2 and form.operands[2] is not None:
+        return None
+    if attributes.get("transB", 0):
+        return packed_product(weight, lambda x: linear(x, weight))
+    return packed_product(weight.t(), lambda x: x @ weight)
+
+
+def _scaling(form: Form) -> Bound | None:
+    (position, shape), *others = form.shapes.items()
+    factor = None if others else form.operands[1 - position]
+    if factor is None or factor.dim() > len(shape):
+        return None
+    if form.node.op_type == "Div":
+        return (lambda x: x / factor) if position == 0 else None
+    return lambda x: x * factor
+
+
+def _sum(form: Form) -> Bound | None:
+    if len(form.operands) != 2 or len({len(shape) for shape in form.shapes.values()}) != 1:
+        return None
+    if len(form.shapes) != 2:
+        return None
+    return torch.sub if form.node.op_type == "Sub" else torch.add
+
+
+def _transpose(form: Form) -> Bound | None:
+    (shape,) = form.shapes.values()
+    order = form.node.attributes.get("perm") or range(len(shape))[::-1]
+    lifted = (0, *(i + 1 for i in order))
+    return lambda x: x.permute(lifted)
+
+
+def _reshape(form: Form) -> Bound | None:
+    return None if form.signal is None else lambda x: x.reshape(x.shape[0], *form.result)
+
+
+def _reduce(form: Form) -> Bound | None:
+    named = integers(form.operands, 1)
+    if form.signal is None or not named:
+        return None
+    axes = [i + 1 for i in axes_of(named, len(form.signal))]
+    keep = bool(form.node.attributes.get("keepdims", 1))
+    reduce = torch.mean if form.node.op_type == "ReduceMean" else torch.sum
+    return lambda x: reduce(x, dim=axes, keepdim=keep)
+
+
+def _window(form: Form) -> Bound | None:
+    if form.signal is None:
+        return None
+    axis = form.node.attributes["axis"] % len(form.signal)
+    index = window_index(form.signal[axis], form.node.attributes, "cpu")
+    if not isinstance(index, slice):
+        return None
+    place = (*(slice(None),) * (axis + 1), index)
+    return lambda x: x[place]
+
+
+_BINDERS: dict[str, Callable[[Form], Bound | None]] = {
+    **dict.fromkeys(("Add", "Sub", "Sum"), _sum),
+    **dict.fromkeys(("Mul", "Div"), _scaling),
+    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshape),
+    **dict.fromkeys(("ReduceMean", "ReduceSum"), _reduce),
+    "Conv": _conv,
+    "Gemm": _gemm,
+    "MatMul": _matmul,
+    "Transpose": _transpose,
+    "Window": _window,
+}
+
+
+def bind(form: Form) -> Bound | None:
+    """The node as a function of its increments; None where it must be looked at each time."""
+    binder = _BINDERS.get(form.node.op_type)
+    try:
+        return None if binder is None else binder(form)
+    except (Onnx2SnnError, RuntimeError, IndexError, ValueError, TypeError):
+        return None
