@@ -5,7 +5,7 @@ softmax(scale Q K^T + mask) V per head, as the exporters write it before it is f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +62,10 @@ def _multi_head(graph: gs.Graph, node: gs.Node) -> bool:
     bias, width = constant(operand(node, 3)), _width(given[0], node)
     if width is None or (bias is None and operand(node, 3) is not None):
         return False
-    if _keeps_past(graph, node, 6, 7, 8, 9):
+    past = [operand(node, 6), operand(node, 7)]
+    kept = [tensor is not None for tensor in past]
+    more = _is_used(graph, node, 3) or any(operand(node, i) is not None for i in (8, 9))
+    if more or kept[0] != kept[1] or (kept[0] and node.attrs.get("unidirectional", 0)):
         return False
     masks = additive_masks(graph, node, operand(node, 4), operand(node, 5), given[1])
     if masks is None:
@@ -74,7 +77,7 @@ def _multi_head(graph: gs.Graph, node: gs.Node) -> bool:
             editor.add("Add", x, editor.store(f"{name}_bias", part))
             for x, part, name in zip(given, parts, "qkv", strict=True)
         ]
-    return _attend(editor, given, _head(node, width), masks)
+    return _attend(editor, given, _head(node, width), masks, past)
 
 
 def _width(query: gs.Tensor, node: gs.Node) -> int | None:
@@ -93,17 +96,47 @@ def _head(node: gs.Node, width: int) -> _Head:
 
 def _keeps_past(graph: gs.Graph, node: gs.Node, *positions: int) -> bool:
     """Whether the node reads or writes keys and values of earlier calls."""
-    written = any(tensor.outputs or is_output(graph, tensor) for tensor in node.outputs[1:])
+    written = any(_is_used(graph, node, i) for i in range(1, len(node.outputs)))
     return written or any(operand(node, position) is not None for position in positions)
 
 
-def _attend(editor: Editor, qkv: list[gs.Tensor], head: _Head, masks: list[gs.Tensor]) -> bool:
-    """Softmax(scale q k + masks) v, heads apart and together again."""
+def _is_used(graph: gs.Graph, node: gs.Node, position: int) -> bool:
+    if position >= len(node.outputs):
+        return False
+    tensor = node.outputs[position]
+    return bool(tensor.outputs) or is_output(graph, tensor)
+
+
+def hand_on(graph: gs.Graph, node: gs.Node, keys: gs.Tensor, values: gs.Tensor) -> None:
+    """Let the second and third output, for later calls, be what was computed."""
+    for position, kept in ((1, keys), (2, values)):
+        if _is_used(graph, node, position):
+            written = node.outputs[position]
+            Editor(graph, node).add("Identity", kept).inputs[0].outputs = [written]
+    node.outputs = list(node.outputs)[:1]
+
+
+def _attend(
+    editor: Editor,
+    qkv: list[gs.Tensor],
+    head: _Head,
+    masks: list[gs.Tensor],
+    past: Sequence[gs.Tensor | None] = (None, None),
+) -> bool:
+    """Softmax(scale q k + masks) v, heads apart and together again.
+
+    past: keys and values of earlier calls, [batch, head, position, size].
+    """
     apart = editor.integers("apart", 0, 0, head.count, -1)
     query, key, value = (
-        editor.add("Transpose", editor.add("Reshape", x, apart), perm=perm)
-        for x, perm in zip(qkv, ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]), strict=True)
+        editor.add("Transpose", editor.add("Reshape", x, apart), perm=[0, 2, 1, 3]) for x in qkv
     )
+    key, value = (
+        new if old is None else editor.add("Concat", old, new, axis=2)
+        for old, new in zip(past, (key, value), strict=True)
+    )
+    hand_on(editor.graph, editor.node, key, value)
+    key = editor.add("Transpose", key, perm=[0, 1, 3, 2])
     kind = np.float32 if editor.node.inputs[0].dtype is None else editor.node.inputs[0].dtype
     factor = editor.store("scale", np.asarray(head.scale, kind))
     scores = editor.add("Mul", editor.add("MatMul", query, key), factor)

@@ -8,9 +8,10 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from onnx2snn.canonical.attention_mask import causal, positions
+from onnx2snn.canonical.contrib_attention import hand_on
 from onnx2snn.canonical.contrib_rotary import turned
 from onnx2snn.canonical.editor import Editor
-from onnx2snn.canonical.graph import is_output, operand, rank
+from onnx2snn.canonical.graph import operand, rank
 
 _OPTIONS = ("softcap", "smooth_softmax", "qk_output", "k_quant_type", "v_quant_type")
 _PAST_BIAS_SINK = (3, 4, 10, 11)
@@ -37,9 +38,7 @@ def _grouped(graph: gs.Graph, node: gs.Node) -> bool:
     if node.attrs.get("do_rotary", 0):
         query, key = (_placed(editor, x) for x in (query, key))
     key, value = (editor.add("Transpose", x, perm=[0, 2, 1, 3]) for x in (key, value))
-    for position, kept in ((1, key), (2, value)):
-        _hand_on(graph, node, position, kept)
-    node.outputs = list(node.outputs)[:1]
+    hand_on(graph, node, key, value)
     return _attend(editor, (query, key, value), heads // groups, size)
 
 
@@ -64,13 +63,6 @@ def _placed(editor: Editor, x: gs.Tensor) -> gs.Tensor:
         places = editor.add("Unsqueeze", positions(editor, x), editor.integers("batch", 0))
     mixed = bool(node.attrs.get("rotary_interleaved", 0))
     return turned(editor, x, places, (node.inputs[7], node.inputs[8]), mixed, 2)
-
-
-def _hand_on(graph: gs.Graph, node: gs.Node, position: int, kept: gs.Tensor) -> None:
-    """Let an output, keys or values for later calls, be what was computed."""
-    written = node.outputs[position] if position < len(node.outputs) else None
-    if written is not None and (written.outputs or is_output(graph, written)):
-        Editor(graph, node).add("Identity", kept).inputs[0].outputs = [written]
 
 
 def _attend(

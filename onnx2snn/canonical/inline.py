@@ -27,9 +27,10 @@ def inline(
         _store(inner)
     moved = [inner for inner in copy.nodes if inner.outputs]
     own = {id(t): t for inner in moved for t in inner.outputs if not t.is_empty()}
-    for name, tensor in copy.tensors().items():
-        if isinstance(tensor, gs.Constant) and _is_twin(tensor, outer.get(name)):
-            redirect(tensor, outer[name])
+    held = {id(t._values): t for t in outer.values() if isinstance(t, gs.Constant)}
+    for tensor in copy.tensors().values():
+        if isinstance(tensor, gs.Constant) and id(tensor._values) in held:
+            redirect(tensor, held[id(tensor._values)])
         elif isinstance(tensor, gs.Constant):
             own[id(tensor)] = tensor
     given = dict(zip(map(id, copy.inputs), operands, strict=True))
@@ -53,11 +54,6 @@ def finish(graph: gs.Graph, node: gs.Node, results: Iterable[gs.Tensor]) -> bool
     _let_go(node)
     graph.nodes = [other for other in graph.nodes if other is not node]
     return True
-
-
-def _is_twin(tensor: gs.Constant, other: gs.Tensor | None) -> bool:
-    """Whether a stored tensor is a copy of another."""
-    return isinstance(other, gs.Constant) and other._values is tensor._values
 
 
 def _fresh(taken: set[str], base: str) -> str:

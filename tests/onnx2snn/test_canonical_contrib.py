@@ -107,6 +107,22 @@ def test_multi_head_attention(mask, biased):
     assert inspect_model(model).counts["analog"] == 0
 
 
+@pytest.mark.parametrize("kept", [0, 3])
+@pytest.mark.parametrize("biased", [True, False])
+def test_multi_head_attention_of_a_decoder(kept, biased):
+    """Keys and values are handed on, behind those of earlier calls where there are any."""
+    past = ("N", HEADS, kept, WIDTH // HEADS) if kept else None
+    scores = ("N", HEADS, LENGTH, LENGTH + kept) if biased else None
+    operands = [*[("N", LENGTH, WIDTH)] * 3, None, None, scores, past, past]
+    model = single("MultiHeadAttention", operands, outputs=3, num_heads=HEADS)
+    model.graph.output[1].type.tensor_type.elem_type = TensorProto.FLOAT
+    feed = {}
+    for info in model.graph.input:
+        feed[info.name] = normal(*(d.dim_value or BATCH for d in info.type.tensor_type.shape.dim))
+    check(model, feed)
+    assert inspect_model(model).counts["analog"] == 0
+
+
 ANGLES = np.outer(np.arange(12), 1 / 100 ** (np.arange(8) / 8))
 TABLES = [np.cos(ANGLES).astype("f"), np.sin(ANGLES).astype("f")]
 SIZE = 16
