@@ -29,6 +29,7 @@ class Opening:
     steps:  those that need not run again.
     values: their results that the state or other steps read.
     shapes: of all tensors that vary over time.
+    spikes, neurons: of all sites, in the order of the plan.
     The other fields are those of `State`, for these steps.
     """
 
@@ -85,15 +86,14 @@ def _begun(executor: Executor, inputs: Mapping[str, Tensor]) -> tuple[State, Ope
             steady.update({n: value for n, value in known.items() if n in read})
         if _bytes(steady.values()) > KEPT:
             steps, steady = fixed, {}
-    sites = [s.site.name for i in steps if isinstance(s := plan.steps[i], SiteStep)]
     return state, Opening(
         steps=steps,
         values={**constant, **steady},
         shapes=dict(state.shapes),
         bindings={i: b for i, b in state.bindings.items() if i in steps},
         macs={i: macs for i, macs in state.macs.items() if i in steps},
-        spikes={name: state.spikes[name] for name in sites},
-        neurons={name: state.neurons[name] for name in sites},
+        spikes=dict(state.spikes),
+        neurons=dict(state.neurons),
     )
 
 

@@ -37,6 +37,15 @@ def test_what_sees_the_data_runs_again() -> None:
     assert first not in steady and first + 1 in steady
 
 
+def test_sites_keep_the_order_of_the_graph() -> None:
+    session, arrays = SpikingSession(spiking("conv_net"), device="cpu"), feed("conv_net", 2)
+    seen: list[list[str]] = []
+    for _ in range(2):
+        session.simulate(arrays, [1], probe=lambda state: seen.append(list(state.spikes)))
+    names = [step.site.name for step in session.plan.sites]
+    assert all(order == names for order in seen)
+
+
 def test_one_thread_is_given_back() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
