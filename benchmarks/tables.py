@@ -1,4 +1,4 @@
-"""Markdown tables of README and docs/accuracy.md, made from the files in results/.
+"""Markdown tables of README and the pages in docs/, made from the files in results/.
 
 python -m benchmarks.tables writes them between the markers there.
 """
@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.accuracy import ABLATIONS, CONFIGURATIONS, FEWER_SAMPLES
+from benchmarks.paper_table import TIME_STEPS
 from benchmarks.results import read
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +24,8 @@ FAMILIES = {
     "resnet": "ResNet, max pooling",
 }
 MISSING = "-"
-PAGES = ("README.md", "docs/accuracy.md", "docs/performance.md")
+PAGES = ("README.md", "docs/accuracy.md", "docs/fidelity.md", "docs/performance.md")
+METHODS = ("paper", "exponential", "ours")
 # Ours, against three times the steps of an exponential schedule and eight times the paper's.
 EQUAL_ERROR = ((8, 24, 64), (16, 48, 128), (32, 96, 256))
 
@@ -174,6 +176,45 @@ def speed() -> str:
     return _table(header, table)
 
 
+def _paper_rows(method: str, spikes: str) -> list[list[str]]:
+    """Top-1 and relative error by T, a line for every network of the paper's table."""
+    found = {
+        (row["model"], row["time_steps"]): row
+        for row in read("paper_table", missing=[])
+        if (row["method"], row["spikes"]) == (method, spikes)
+    }
+    text = "{top1:.1f} ({relative_error:.4f})"
+    return [
+        [_cell(found.get((f"digits_{name}", steps)), text) for steps in TIME_STEPS]
+        for name in FAMILIES
+    ]
+
+
+def _paper_table(methods: Sequence[str], spikes: str) -> str:
+    columns = [_paper_rows(method, spikes) for method in methods]
+    rows = [
+        [family, *(cell for row in cells for cell in row)]
+        for family, cells in zip(FAMILIES.values(), zip(*columns, strict=True), strict=True)
+    ]
+    titles = [f"{method}, T = {steps}" for method in methods for steps in TIME_STEPS]
+    return _table(["network", *titles], rows)
+
+
+def paper_summary() -> str:
+    """Ours against the paper's preset, binary spikes."""
+    return _paper_table(("paper", "ours"), "binary")
+
+
+def exponential() -> str:
+    """The best exponential schedule, binary spikes."""
+    return _paper_table(("exponential",), "binary")
+
+
+def ternary() -> str:
+    """Every method, ternary spikes."""
+    return "\n\n".join(_paper_table((method,), "ternary") for method in METHODS)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "baselines": baselines,
@@ -182,6 +223,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "calibration": calibration,
     "paper size": paper_size,
     "speed": speed,
+    "paper table": paper_summary,
+    "paper table, exponential": exponential,
+    "paper table, ternary": ternary,
 }
 
 
