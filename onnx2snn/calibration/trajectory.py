@@ -15,6 +15,9 @@ FEWEST_PER_CHANNEL = 16
 EXTREMES = 64
 HEADROOM = 1.3
 TAIL_WEIGHT = 0.01
+# Beyond so many steps reach costs little precision, and what is out of reach is the error.
+LONG = 32
+LONG_TAIL_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ def by_channel(
     a fixed stride would fall into step with the rows of an image), and its extremes, once as
     they are and once stretched away from its mean. Unseen data go a little further than
     calibration data, and a schedule that just reaches the latter leaves the former behind
-    for good; extremes are rare, so they share a small weight.
+    for good; extremes are rare, so they share a small weight. Beyond LONG time steps there
+    are steps to spare: the stretch grows with the root of their number, and extremes weigh more.
     """
     if axis is not None and final.numel() < FEWEST_PER_CHANNEL * final.shape[axis]:
         axis = None
@@ -72,12 +76,13 @@ def by_channel(
     ends = _extremes(flat, max(1, drawn.numel() // EXTREMES))
     ends_moving = grouped.gather(2, ends.expand(grouped.shape[0], *ends.shape))
     ends_final = flat.gather(1, ends)
-    centre = flat.mean(1, keepdim=True)
+    centre, factor = flat.mean(1, keepdim=True), _headroom(moving.shape[0])
+    tail = LONG_TAIL_WEIGHT if moving.shape[0] > LONG else TAIL_WEIGHT
     return Trajectory(
-        torch.cat([grouped[:, :, drawn], ends_moving, _stretched(ends_moving, centre)], 2),
-        torch.cat([flat[:, drawn], ends_final, _stretched(ends_final, centre)], 1),
+        torch.cat([grouped[:, :, drawn], ends_moving, _stretched(ends_moving, centre, factor)], 2),
+        torch.cat([flat[:, drawn], ends_final, _stretched(ends_final, centre, factor)], 1),
         torch.cat([means[:, drawn], *[means.gather(1, ends)] * 2], 1),
-        _weights(drawn.numel(), 2 * ends.shape[1]).to(flat),
+        _weights(drawn.numel(), 2 * ends.shape[1], tail).to(flat),
         shape,
         start,
     )
@@ -125,11 +130,15 @@ def _extremes(flat: Tensor, count: int) -> Tensor:
     return torch.cat([flat.topk(count, 1, largest=end).indices for end in (True, False)], 1)
 
 
-def _stretched(values: Tensor, centre: Tensor) -> Tensor:
-    return centre + HEADROOM * (values - centre)
+def _stretched(values: Tensor, centre: Tensor, factor: float) -> Tensor:
+    return centre + factor * (values - centre)
 
 
-def _weights(body: int, tail: int) -> Tensor:
-    return torch.cat(
-        [torch.full((body,), (1 - TAIL_WEIGHT) / body), torch.full((tail,), TAIL_WEIGHT / tail)]
-    )
+def _headroom(time_steps: int) -> float:
+    """How far extremes are stretched from the mean."""
+    return HEADROOM * max(1.0, time_steps / LONG) ** 0.5
+
+
+def _weights(body: int, tail: int, share: float) -> Tensor:
+    """Of `body` neurons, and of `tail` extremes that have `share` of the whole."""
+    return torch.cat([torch.full((body,), (1 - share) / body), torch.full((tail,), share / tail)])

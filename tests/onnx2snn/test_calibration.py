@@ -104,6 +104,17 @@ def test_search_of_many_channels_mixes_whole_candidates(alphabet):
         )
 
 
+@pytest.mark.parametrize(
+    ("time_steps", "reach", "share"), [(8, 1.3, 0.01), (32, 1.3, 0.01), (128, 2.6, 0.1)]
+)
+def test_extremes_are_stretched_further_where_there_are_steps_to_spare(time_steps, reach, share):
+    final = torch.from_numpy(np.random.default_rng(0).normal(size=(64, 40))).float()
+    data = by_channel(final.expand(time_steps, -1, -1), final, None)
+    mean, tail = final.mean(), data.weights == data.weights[-1]
+    torch.testing.assert_close(data.final.amax() - mean, reach * (final.amax() - mean))
+    assert float(data.weights[tail].sum()) == pytest.approx(share, rel=1e-4)
+
+
 @pytest.mark.parametrize(("axis", "shape"), [(-3, (5, 1, 1)), (-1, (7,)), (-2, (6, 1)), (None, ())])
 def test_neurons_are_grouped_by_channel(axis, shape):
     final = torch.arange(2.0 * 5 * 6 * 7).reshape(2, 5, 6, 7)
