@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -136,7 +137,7 @@ def _stretched(values: Tensor, centre: Tensor, factor: float) -> Tensor:
 
 def _headroom(time_steps: int) -> float:
     """How far extremes are stretched from the mean."""
-    return HEADROOM * max(1.0, time_steps / LONG) ** 0.5
+    return HEADROOM * math.sqrt(max(1.0, time_steps / LONG))
 
 
 def _weights(body: int, tail: int, share: float) -> Tensor:
