@@ -207,7 +207,8 @@ def _warn_of_samples(task: Task, feed: calibration_data.Feed) -> None:
     samples = sample_count(feed)
     if task.samples < min(samples, calibration_data.LARGEST_SAMPLES):
         warnings.warn(
-            f"{task.samples} of {samples} calibration samples were used, to bound memory",
+            f"schedules were fitted to {task.samples} of {samples} calibration samples, to bound "
+            "memory; ranges and means are those of all",
             stacklevel=3,
         )
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from onnx2snn.ops.dynamics import Block, Firing, collected
+from onnx2snn.ops.dynamics import Block, Firing, Recorder
 from onnx2snn.ops.target import Target
 
 # PyTorch's generator on the CPU reads 32 bits of a seed.
@@ -68,13 +68,13 @@ Scan = Callable[[Tensor, Drive, Target], Block]
 def scan_predicate(estimate: Tensor, drive: Drive, target: Target) -> Block:
     """Binary signGD: s(t) = fires(v(t-1) - theta(t), x(t)), dv(t) = -eta(t) * (2 s(t) - 1)."""
     assert target.fires is not None
-    steps = []
+    record = Recorder(drive.step_sizes.shape[0])
     for x, step_size, threshold, _ in drive.steps():
         spikes = target.fires.function(estimate - threshold, *x)
         firing = Firing(spikes, step_size * (1.0 - 2.0 * spikes.to(step_size)))
         estimate = estimate + firing.increment
-        steps.append(firing)
-    return collected(estimate, steps)
+        record.add(firing)
+    return record.ended(estimate)
 
 
 def scan_integrating(estimate: Tensor, drive: Drive, target: Target) -> Block:
@@ -99,23 +99,23 @@ def scan_integrating(estimate: Tensor, drive: Drive, target: Target) -> Block:
 
     eta(1) = 1, so v(0) is forgotten. `drive` holds step sizes eta Theta and thresholds theta.
     """
-    steps = []
+    record = Recorder(drive.step_sizes.shape[0])
     for kept, ((x,), step_size, threshold, rate) in zip(drive.kept(), drive.steps(), strict=True):
         spikes = x - kept * estimate >= threshold
         increment = step_size * spikes.to(step_size) - rate * estimate
         estimate = estimate + increment
-        steps.append(Firing(spikes, increment))
-    return collected(estimate, steps)
+        record.add(Firing(spikes, increment))
+    return record.ended(estimate)
 
 
 def scan_current(estimate: Tensor, drive: Drive, target: Target) -> Block:
     """An analog current: v(t) = v(t-1) - eta(t) * (v(t-1) - x); no spikes."""
-    steps = []
+    record = Recorder(drive.step_sizes.shape[0])
     for (x,), step_size, _, _ in drive.steps():
         increment = step_size * (x - estimate)
         estimate = estimate + increment
-        steps.append(Firing(torch.zeros_like(increment, dtype=torch.bool), increment))
-    return collected(estimate, steps)
+        record.add(Firing(torch.zeros_like(increment, dtype=torch.bool), increment))
+    return record.ended(estimate)
 
 
 def scan_poisson(estimate: Tensor, drive: Drive, target: Target) -> Block:
@@ -123,15 +123,15 @@ def scan_poisson(estimate: Tensor, drive: Drive, target: Target) -> Block:
 
     `drive` holds step sizes eta Theta. Random numbers depend on seed, time and place alone.
     """
-    steps = []
+    record = Recorder(drive.step_sizes.shape[0])
     for t, ((x,), step_size, _, rate) in enumerate(drive.steps(), start=drive.start):
         generator = torch.Generator().manual_seed((drive.seed * _STRIDE + t) % 2**32)
         drawn = torch.rand(x.shape, generator=generator, dtype=torch.float64).to(x.device)
         spikes = drawn * step_size < x.abs() * rate
         increment = step_size * spikes.to(step_size) * x.sign() - rate * estimate
         estimate = estimate + increment
-        steps.append(Firing(spikes, increment))
-    return collected(estimate, steps)
+        record.add(Firing(spikes, increment))
+    return record.ended(estimate)
 
 
 SCANS: Mapping[str, Scan] = {

@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from onnx2snn.ops.dynamics import ALPHABETS, Fire, scan
+from onnx2snn.ops.dynamics import ALPHABETS, Fire, counted, scan
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.neurons import SCANS, Drive
 from onnx2snn.runtime.binding import Binding, bound_step
@@ -234,7 +234,7 @@ class Executor:
             )
         if step.site.output not in self.plan.integrated:
             state.values[step.site.output] = block.estimate
-        state.spikes[step.site.name] = state.spikes[step.site.name] + block.spikes.sum()
+        state.spikes[step.site.name] = state.spikes[step.site.name] + counted(block.spikes)
         signals.increments[step.site.output] = Span(part.start, block.increments)
 
     def _advance_difference(self, step: DifferenceStep, state: State, signals: Signals) -> None:

@@ -44,27 +44,37 @@ def open_onnxruntime(model: onnx.ModelProto | str) -> onnxruntime.InferenceSessi
         raise ModelError(f"onnxruntime cannot open the model: {reason}{remedy}") from error
 
 
+class Probe:
+    """onnxruntime's session of a model that shows the values of the tensors `names`."""
+
+    def __init__(self, model: onnx.ModelProto, names: Sequence[str]) -> None:
+        self._inputs = {i.name for i in model.graph.input} & set(names)
+        self._produced = [name for name in dict.fromkeys(names) if name not in self._inputs]
+        extended = onnx.ModelProto()
+        extended.CopyFrom(model)
+        declared = {o.name for o in extended.graph.output}
+        for name in self._produced:
+            if name not in declared:
+                extended.graph.output.append(onnx.ValueInfoProto(name=name))
+        self._session = open_onnxruntime(extended)
+
+    def __call__(self, feed: Feed) -> dict[str, Tensor]:
+        """Their values on `feed`."""
+        try:
+            results = self._session.run(self._produced, dict(feed)) if self._produced else []
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ModelError(
+                f"onnxruntime cannot run the model on the calibration data, whose samples must "
+                f"lie along the first axis of each input: {reason}"
+            ) from error
+        values = {n: torch.from_numpy(x) for n, x in zip(self._produced, results, strict=True)}
+        return {**values, **{n: torch.from_numpy(np.asarray(feed[n])) for n in self._inputs}}
+
+
 def activations(model: onnx.ModelProto, names: Sequence[str], feed: Feed) -> dict[str, Tensor]:
     """Values of the tensors `names` when onnxruntime runs `model` on `feed`."""
-    inputs = {i.name for i in model.graph.input} & set(names)
-    produced = [name for name in dict.fromkeys(names) if name not in inputs]
-    extended = onnx.ModelProto()
-    extended.CopyFrom(model)
-    declared = {o.name for o in extended.graph.output}
-    for name in produced:
-        if name not in declared:
-            extended.graph.output.append(onnx.ValueInfoProto(name=name))
-    session = open_onnxruntime(extended)
-    try:
-        results = session.run(produced, dict(feed)) if produced else []
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(
-            f"onnxruntime cannot run the model on the calibration data, whose samples must lie "
-            f"along the first axis of each input: {reason}"
-        ) from error
-    values = {name: torch.from_numpy(x) for name, x in zip(produced, results, strict=True)}
-    return {**values, **{name: torch.from_numpy(np.asarray(feed[name])) for name in inputs}}
+    return Probe(model, names)(feed)
 
 
 def site_targets(node: Node, values: Mapping[str, Tensor]) -> dict[str, Tensor]:

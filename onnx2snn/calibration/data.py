@@ -15,7 +15,7 @@ from onnx2snn.runtime.inputs import checked_input
 SYNTHETIC_SAMPLES = 16
 LARGEST_SAMPLES = 256
 MEMORY_BYTES = 2 << 30
-COPIES = 6
+COPIES = 4
 
 Feed = dict[str, NDArray[Any]]
 

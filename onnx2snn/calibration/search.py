@@ -8,7 +8,8 @@ sum_t w(t) E[(v(t) - f*)^2], w(t) = recency^(T-t):
   boosted, since later steps can correct an overshoot but not an undershoot, and never falls
   below a floor times the step before, so that outliers stay within reach;
 - exponential: eta(t) = eta(1) * decay^(t-1), with eta(1) such that the sum of all steps
-  is a multiple of the channel's range.
+  is a multiple of the channel's range. With many steps this one wins: fitted steps follow the
+  mean error, and where few neurons are far off that falls like 1/t only.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from onnx2snn.calibration.trajectory import Trajectory
-from onnx2snn.ops.dynamics import Fire
+from onnx2snn.calibration.trajectory import LONG, Trajectory
+from onnx2snn.ops.dynamics import Fire, at_least
 
 FLOORS = (0.4, 0.5, 0.6, 0.7, 0.8)
 BOOSTS = (1.0, 1.3, 1.6)
 DECAYS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+# eta(T) / eta(1) beyond LONG time steps.
+LAST_STEPS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 REACHES = (0.5, 1.0, 2.0)
 RECENCY = 0.5
 SMALLEST_STEP = 1e-8
@@ -42,10 +45,10 @@ class Candidate:
     errors: Tensor
 
 
-def _fit_step(data: Trajectory, estimate: Tensor, t: int) -> Tensor:
+def _fit_step(data: Trajectory, estimate: Tensor, error: Tensor, t: int) -> Tensor:
     """E[e * sigma] per channel: the least-squares step size."""
-    error = estimate - data.final
-    return data.mean(torch.where(estimate >= data.moving[t], error, -error))
+    sigma = at_least(estimate, data.moving[t]).mul_(2).sub_(1)
+    return data.mean(sigma.mul_(error))
 
 
 def least_squares(
@@ -53,14 +56,16 @@ def least_squares(
 ) -> Candidate:
     """Step sizes fitted one after another on the trajectory they produce."""
     estimate = centred.unsqueeze(1) * data.means
+    error = estimate - data.final
     previous = torch.full_like(centred, SMALLEST_STEP)
     steps, errors = [], []
     for t in range(data.time_steps):
-        fitted = boost * _fit_step(data, estimate, t)
+        fitted = boost * _fit_step(data, estimate, error, t)
         previous = torch.maximum(fitted, floor * previous).clamp_min(SMALLEST_STEP)
-        estimate = estimate + fire(estimate, data.moving[t], previous.unsqueeze(1)).increment
+        estimate.add_(fire(estimate, data.moving[t], previous.unsqueeze(1)).increment)
+        torch.sub(estimate, data.final, out=error)
         steps.append(previous)
-        errors.append(data.mean((estimate - data.final).square()))
+        errors.append(data.mean(error.square()))
     return Candidate(centred, torch.stack(steps), torch.stack(errors))
 
 
@@ -70,8 +75,8 @@ def fixed(data: Trajectory, fire: Fire, centred: Tensor, step_sizes: Tensor) -> 
     errors = []
     for t in range(data.time_steps):
         eta = step_sizes[t].unsqueeze(1)
-        estimate = estimate + fire(estimate, data.moving[t], eta).increment
-        errors.append(data.mean((estimate - data.final).square()))
+        estimate.add_(fire(estimate, data.moving[t], eta).increment)
+        errors.append(data.mean((estimate - data.final).square_()))
     return Candidate(centred, step_sizes, torch.stack(errors))
 
 
@@ -85,11 +90,17 @@ def _candidates(data: Trajectory, fire: Fire) -> Iterator[Candidate]:
             (data.final - centred.unsqueeze(1) * data.means).abs().amax(1).clamp_min(SMALLEST_STEP)
         )
         time = torch.arange(data.time_steps, dtype=data.final.dtype, device=data.final.device)
-        for decay in DECAYS:
+        for decay in _decays(data.time_steps):
             shape = decay**time
             for reach in REACHES:
                 steps = reach * extent * (shape / shape.sum()).unsqueeze(1)
                 yield fixed(data, fire, centred, steps)
+
+
+def _decays(time_steps: int) -> tuple[float, ...]:
+    if time_steps <= LONG:
+        return DECAYS
+    return tuple(last ** (1 / (time_steps - 1)) for last in LAST_STEPS)
 
 
 def search(data: Trajectory, fire: Fire) -> Candidate:

@@ -9,7 +9,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from onnx2snn.calibration.ann import AnnTargets
 from onnx2snn.calibration.values import AnnValues
 from onnx2snn.calibration.windows import Windows
 from onnx2snn.ops.dynamics import ALPHABETS, Fire
@@ -53,7 +52,7 @@ class Task:
     @cached_property
     def targets(self) -> dict[str, Tensor]:
         """f* by site name, samples first."""
-        targets = AnnTargets(self.values.tensors, self.values.parts)
+        targets = self.values.targets()
         return {step.site.name: targets(step) for step in self.plan.sites}
 
     @cached_property

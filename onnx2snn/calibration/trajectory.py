@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from onnx2snn.calibration.moments import Moments
 
 MOST_SAMPLES = 1024
 FEWEST_SAMPLES = 256
@@ -19,6 +22,8 @@ TAIL_WEIGHT = 0.01
 # Beyond so many steps reach costs little precision, and what is out of reach is the error.
 LONG = 32
 LONG_TAIL_WEIGHT = 0.1
+# How much further than the walked samples all others may be taken to go.
+FURTHEST = 10.0
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,17 @@ class Trajectory:
 
 
 def by_channel(
-    moving: Tensor, final: Tensor, axis: int | None, each_neuron: bool = False
+    moving: Iterable[Tensor],
+    final: Tensor,
+    axis: int | None,
+    each_neuron: bool = False,
+    seen: Moments | None = None,
 ) -> Trajectory:
-    """Group `moving` [T, *shape] and `final` [*shape] by channel axis, counted from the last.
+    """Group f(x(t)), t = 1 .. T, and `final`, all [*shape], by channel axis, counted from the last.
 
     each_neuron: whether the first axis counts samples and the others neurons, whatever the
     model is run on; then every neuron has a mean of its own.
+    seen: of f* on more samples than `final` holds; means and extremes are those.
 
     Of each channel a random part is kept, up to MOST_SAMPLES neurons (drawn with a fixed seed:
     a fixed stride would fall into step with the rows of an image), and its extremes, once as
@@ -67,21 +77,29 @@ def by_channel(
     """
     if axis is not None and final.numel() < FEWEST_PER_CHANNEL * final.shape[axis]:
         axis = None
-    grouped, flat = _grouped(moving, axis, 1), _grouped(final, axis, 0)
+    if seen is not None and axis == -final.dim():
+        seen = None
+    flat = _grouped(final, axis)
     shape = () if axis is None else (flat.shape[0], *(1,) * (-axis - 1))
-    start = flat.mean(1).reshape(shape)
+    centre = (flat if seen is None else _grouped(seen.mean, axis)).mean(1, keepdim=True)
+    start = centre.reshape(shape)
     if each_neuron:
-        start = neuron_means(final, start)
-    means = _grouped(start.expand_as(final), axis, 0)
+        start = neuron_means(Moments.of(final) if seen is None else seen, start)
+    means = _grouped(start.expand_as(final), axis)
     drawn = _draw(flat)
     ends = _extremes(flat, max(1, drawn.numel() // EXTREMES))
-    ends_moving = grouped.gather(2, ends.expand(grouped.shape[0], *ends.shape))
-    ends_final = flat.gather(1, ends)
-    centre, factor = flat.mean(1, keepdim=True), _headroom(moving.shape[0])
-    tail = LONG_TAIL_WEIGHT if moving.shape[0] > LONG else TAIL_WEIGHT
+    chased = [(x[:, drawn], x.gather(1, ends)) for x in (_grouped(x, axis) for x in moving)]
+    factor = centre.new_full((1, 1), _headroom(len(chased)))
+    if seen is not None:
+        factor = factor * _reach(flat, centre, seen, axis).repeat_interleave(ends.shape[1] // 2, 1)
+
+    def chosen(body: Tensor, tail: Tensor) -> Tensor:
+        return torch.cat([body, tail, centre + factor * (tail - centre)], 1)
+
+    tail = LONG_TAIL_WEIGHT if len(chased) > LONG else TAIL_WEIGHT
     return Trajectory(
-        torch.cat([grouped[:, :, drawn], ends_moving, _stretched(ends_moving, centre, factor)], 2),
-        torch.cat([flat[:, drawn], ends_final, _stretched(ends_final, centre, factor)], 1),
+        torch.stack([chosen(*parts) for parts in chased]),
+        chosen(flat[:, drawn], flat.gather(1, ends)),
         torch.cat([means[:, drawn], *[means.gather(1, ends)] * 2], 1),
         _weights(drawn.numel(), 2 * ends.shape[1], tail).to(flat),
         shape,
@@ -89,21 +107,36 @@ def by_channel(
     )
 
 
-def neuron_means(final: Tensor, centre: Tensor) -> Tensor:
-    """E[f*] of every neuron, of `final` [samples, *neurons]; `centre` is that of its channel.
+def neuron_means(seen: Moments, centre: Tensor) -> Tensor:
+    """E[f*] of every neuron; `centre` is that of its channel.
 
     Few samples make single means noisy, so those of a channel shrink towards its own by the
     share of noise in their spread (James & Stein, 1961).
     """
-    means = final.mean(0)
-    if final.shape[0] < 2:
+    means = seen.mean
+    if seen.count < 2:
         return centre.expand_as(means)
     deviation = means - centre
-    noise = (final.var(0) / final.shape[0]).expand_as(means)
+    noise = (seen.variance / seen.count).expand_as(means)
     wide = [i for i in range(means.dim()) if _size(centre, i - means.dim()) == 1]
     spread = deviation.square().mean(wide, keepdim=True)
     share = noise.mean(wide, keepdim=True) / spread.clamp_min(torch.finfo(spread.dtype).tiny)
     return centre + (1 - share).clamp_min(0) * deviation
+
+
+def _reach(flat: Tensor, centre: Tensor, seen: Moments, axis: int | None) -> Tensor:
+    """How much further from the mean all samples go than those at hand, upwards and downwards.
+
+    Shape [C, 2]. Bounded, since a channel that is all but silent at hand says little of how it
+    moves.
+    """
+    tiny = torch.finfo(flat.dtype).tiny
+    here = torch.cat([flat.amax(1, keepdim=True) - centre, centre - flat.amin(1, keepdim=True)], 1)
+    highest, lowest = _grouped(seen.highest, axis), _grouped(seen.lowest, axis)
+    there = torch.cat(
+        [highest.amax(1, keepdim=True) - centre, centre - lowest.amin(1, keepdim=True)], 1
+    )
+    return (there / here.clamp_min(tiny)).clamp(1.0, FURTHEST)
 
 
 def _size(tensor: Tensor, axis: int) -> int:
@@ -111,11 +144,11 @@ def _size(tensor: Tensor, axis: int) -> int:
     return tensor.shape[axis] if -axis <= tensor.dim() else 1
 
 
-def _grouped(tensor: Tensor, axis: int | None, place: int) -> Tensor:
-    """Channels at axis `place`, all that follows flattened."""
+def _grouped(tensor: Tensor, axis: int | None) -> Tensor:
+    """[C, neurons of the channel]."""
     if axis is None:
-        return tensor.flatten(place).unsqueeze(place)
-    return tensor.movedim(axis, place).flatten(place + 1)
+        return tensor.flatten().unsqueeze(0)
+    return tensor.movedim(axis, 0).flatten(1)
 
 
 def _draw(flat: Tensor) -> Tensor:
@@ -129,10 +162,6 @@ def _draw(flat: Tensor) -> Tensor:
 
 def _extremes(flat: Tensor, count: int) -> Tensor:
     return torch.cat([flat.topk(count, 1, largest=end).indices for end in (True, False)], 1)
-
-
-def _stretched(values: Tensor, centre: Tensor, factor: float) -> Tensor:
-    return centre + factor * (values - centre)
 
 
 def _headroom(time_steps: int) -> float:

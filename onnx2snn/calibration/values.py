@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from onnx2snn.calibration import data as calibration_data
-from onnx2snn.calibration.ann import Feed, activations
+from onnx2snn.calibration.ann import AnnTargets, Feed, Probe, activations
+from onnx2snn.calibration.moments import Moments, moments
 from onnx2snn.calibration.same import check_canonical
 from onnx2snn.runtime.plan import Plan
 
@@ -24,12 +26,18 @@ class AnnValues:
 
     parts:   operands that the canonical graph lacks, since matching split the node they come from.
     outputs: floating-point outputs of the model.
+    moments: of f* on all calibration samples, by site name, where `samples` are only some of them.
     """
 
     tensors: Mapping[str, Tensor]
     outputs: Mapping[str, Tensor]
     parts: frozenset[str]
     samples: int
+    moments: Mapping[str, Moments] = field(default_factory=dict)
+
+    def targets(self) -> AnnTargets:
+        """f* of the sites."""
+        return AnnTargets(self.tensors, self.parts)
 
 
 def ann_values(
@@ -44,21 +52,37 @@ def ann_values(
     outputs = [o.name for o in plan.graph.outputs]
     one = first_samples(feed, 1)
     model = with_open_batch(canonical)
-    first = activations(model, [*wanted, *outputs], one)
+    probe = Probe(model, [*wanted, *outputs])
+    first = probe(one)
     answers = {name: first[name] for name in outputs}
     check_canonical(with_open_batch(original), canonical, answers, one)
     neurons = max((first[name].numel() for name in wanted), default=1)
-    samples = calibration_data.affordable(sample_count(feed), time_steps, neurons)
-    found = activations(model, [*wanted, *outputs], first_samples(feed, samples))
-    tensors = {name: found[name] for name in wanted}
-    constants = {
-        name: torch.from_numpy(np.array(plan.constants[name]))
+    available = min(sample_count(feed), calibration_data.LARGEST_SAMPLES)
+    samples = calibration_data.affordable(available, time_steps, neurons)
+    fixed = {
+        name: single(torch.from_numpy(np.array(plan.constants[name])))
         for name in operands
         if name in plan.constants
     }
-    values = {name: single(tensor) for name, tensor in {**tensors, **constants}.items()}
-    decoded = {n: found[n].float() for n in outputs if found[n].is_floating_point()}
-    return AnnValues(values, decoded, frozenset(varying) - known, samples)
+    parts = frozenset(varying) - known
+
+    def values(first_sample: int) -> AnnValues:
+        some = slice(first_sample, min(first_sample + samples, available))
+        found = probe({n: array[some] if array.ndim else array for n, array in feed.items()})
+        tensors = {name: single(found[name]) for name in wanted}
+        decoded = {n: found[n].float() for n in outputs if found[n].is_floating_point()}
+        return AnnValues({**tensors, **fixed}, decoded, parts, some.stop - some.start)
+
+    walked = values(0)
+    if samples == available:
+        return walked
+    later = (values(start) for start in range(samples, available, samples))
+    return replace(walked, moments=moments(_targets(plan, part) for part in chain([walked], later)))
+
+
+def _targets(plan: Plan, values: AnnValues) -> dict[str, Tensor]:
+    targets = values.targets()
+    return {step.site.name: targets(step) for step in plan.sites}
 
 
 def single(tensor: Tensor) -> Tensor:

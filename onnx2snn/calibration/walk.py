@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from onnx2snn.calibration.ann import AnnTargets
 from onnx2snn.calibration.layout import ChannelAxes
 from onnx2snn.calibration.task import Network, Task
 from onnx2snn.calibration.trajectory import Trajectory, by_channel
@@ -71,8 +70,7 @@ class Walk:
         """Parameters of every site, by its name."""
         network = Network(self.task)
         parameters, executor = network.parameters, network.executor
-        inputs, values = self.task.inputs, self.task.values
-        targets = AnnTargets(values.tensors, values.parts)
+        inputs, targets = self.task.inputs, self.task.values.targets()
         start, now = State(values=dict(inputs)), State(values=dict(inputs))
         now = replace(now, bindings=start.bindings)
         signals, axes = Signals(self.task.windows.latency), ChannelAxes(signals=set(inputs))
@@ -102,10 +100,11 @@ class Walk:
     ) -> Parameters:
         start, length = self.task.windows.starts[step.site.name], self.task.windows.length
         currents = executor.currents(step, now, signals, slice(start, start + length))
-        moving = torch.stack([step.site.target(*(x[t] for x in currents)) for t in range(length)])
-        final = target.to(moving)
+        final = target.float()
+        moving = (step.site.target(*(x[t] for x in currents)) for t in range(length))
         axis = site_axis(step.site, axes, final.dim())
-        data = by_channel(moving, final, axis, self.task.has_own_axes(final))
+        seen = self.task.values.moments.get(step.site.name)
+        data = by_channel(moving, final, axis, self.task.has_own_axes(final), seen)
         fixed = self.choose(step, data).placed(start, self.task.windows.latency)
         self.chosen[step.site.name] = fixed
         return Parameters.of(fixed.scale, fixed.initial, fixed.step_sizes, fixed.thresholds)

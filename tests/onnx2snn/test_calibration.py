@@ -11,6 +11,7 @@ import onnx2snn
 from onnx2snn.calibration import data as calibration_data
 from onnx2snn.calibration.ann import activations, site_targets
 from onnx2snn.calibration.choose import SCHEDULE_NAMES, chooser
+from onnx2snn.calibration.moments import Moments
 from onnx2snn.calibration.search import SMALLEST_STEP, _candidates, least_squares, search
 from onnx2snn.calibration.trajectory import Trajectory, by_channel, neuron_means
 from onnx2snn.match import Options, match
@@ -150,10 +151,11 @@ def test_means_that_are_noise_shrink_to_that_of_their_channel():
     final = 3 + scale * torch.randn(8, 2, 30, 30, generator=generator)
     centre = final.mean((0, 2, 3)).reshape(2, 1, 1)
     noise, kept = (
-        (x - centre).square().mean((1, 2)) for x in (final.mean(0), neuron_means(final, centre))
+        (x - centre).square().mean((1, 2))
+        for x in (final.mean(0), neuron_means(Moments.of(final), centre))
     )
     assert bool((kept < 0.05 * noise).all())
-    one = neuron_means(final[:1], final[:1].mean((0, 2, 3)).reshape(2, 1, 1))
+    one = neuron_means(Moments.of(final[:1]), final[:1].mean((0, 2, 3)).reshape(2, 1, 1))
     assert bool((one.amax((1, 2)) == one.amin((1, 2))).all())
 
 
