@@ -148,7 +148,7 @@ def _grouped(tensor: Tensor, axis: int | None) -> Tensor:
     """[C, neurons of the channel]."""
     if axis is None:
         return tensor.flatten().unsqueeze(0)
-    return tensor.movedim(axis, 0).flatten(1)
+    return tensor.movedim(axis, 0).reshape(tensor.shape[axis], -1)
 
 
 def _draw(flat: Tensor) -> Tensor:

@@ -55,6 +55,12 @@ def test_stretched_extremes_reach_those_of_all_samples(axis, channels):
         assert bool((sign * (found - centre - reach) > -1e-4).all())
 
 
+def test_neurons_without_further_axes_are_channels():
+    whole = random(80, 3)
+    data = by_channel([whole[:40]], whole[:40], -1, seen=Moments.of(whole))
+    torch.testing.assert_close(data.start, whole.mean(0))
+
+
 def test_a_channel_that_is_silent_at_hand_is_stretched_by_a_bounded_factor():
     whole = random(64, 8)
     some = whole[:32] * 1e-6
