@@ -26,6 +26,7 @@ from onnx2snn.runtime.open import open_model
 from onnx2snn.runtime.parameters import constants_on, read_parameters
 from onnx2snn.runtime.plan import Plan, compile_plan
 from onnx2snn.runtime.precision import ARITHMETIC, PRECISIONS
+from onnx2snn.runtime.program.programs import Programs
 from onnx2snn.runtime.signals import Signals
 from onnx2snn.runtime.start import Opening, begin
 from onnx2snn.runtime.state import Parameters, State
@@ -110,6 +111,7 @@ class SpikingSession:
         )
         self._openings: dict[tuple[Any, ...], Opening] = {}
         self._paces: dict[tuple[Any, ...], Pace] = {}
+        self._programs = Programs(self._executor)
 
     @property
     def plan(self) -> Plan:
@@ -194,12 +196,22 @@ class SpikingSession:
         retain_memory()
         with self._arithmetic():
             state, pace = self._start(feed)
+            steps, threads = min(pace.steps, wanted[0]), 1 if pace.alone else torch.get_num_threads()
+            prepared = self._programs.prepared(_key(feed), state, steps, threads)
+            simulation = prepared and self._programs.simulation(prepared, state)
         for end in wanted:
             with self._arithmetic(), one_thread(pace.alone):
                 while state.time < end:
-                    self._advance(state, min(pace.steps, end - state.time))
+                    steps = min(pace.steps, end - state.time)
+                    if simulation and prepared:
+                        prepared.advance(simulation, state, steps)
+                        state.time += steps
+                    else:
+                        self._advance(state, steps)
                     if progress:
                         progress(state.time)
+                if simulation:
+                    simulation.show(state, None if probe else [o.name for o in self.get_outputs()])
                 point = Point(end, self._outputs(state), account(self._plan, state))
                 if probe:
                     probe(state)
@@ -231,7 +243,7 @@ class SpikingSession:
 
     def _start(self, feed: Feed) -> tuple[State, Pace]:
         """The state at t = 0, and the pace that its shapes suggest."""
-        key = tuple((name, getattr(array, "shape", ())) for name, array in sorted(feed.items()))
+        key = _key(feed)
         known = self._paces.get(key)
         with one_thread(known is not None and known.alone):
             state = self._initial_state(feed)
@@ -278,3 +290,7 @@ class SpikingSession:
         if value.is_floating_point() and self._dtype == torch.float32:
             return array.astype(info.dtype, copy=True)
         return array.copy()
+
+
+def _key(feed: Feed) -> tuple[Any, ...]:
+    return tuple((name, getattr(array, "shape", ())) for name, array in sorted(feed.items()))

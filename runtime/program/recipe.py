@@ -1,0 +1,91 @@
+"""A plan as a program, for the shapes that a simulation has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from onnx2snn.ops.errors import Onnx2SnnError
+from onnx2snn.runtime.execute import Executor
+from onnx2snn.runtime.fused.kernel import SiteKernel
+from onnx2snn.runtime.fused.sites import FusedSites
+from onnx2snn.runtime.plan import DifferenceStep, LinearStep, SiteStep
+from onnx2snn.runtime.program.linear import BY_OP_TYPE
+from onnx2snn.runtime.program.moves import ordered
+from onnx2snn.runtime.program.program import Library, Program, laid_out
+from onnx2snn.runtime.program.signal import Signal, Unsupported
+from onnx2snn.runtime.program.sites import SiteWriter
+from onnx2snn.runtime.program.step import BoundStep
+from onnx2snn.runtime.program.writer import Slots, Writer, at
+from onnx2snn.runtime.state import State
+
+
+def suits(executor: Executor) -> bool:
+    """Whether programs may run this plan: compiled sites that fire all of the time, and synapses."""
+    fused, plan = executor.fused, executor.plan
+    if fused is None or executor.synapses is not None or executor.device.type != "cpu":
+        return False
+    steps = min((p.time_steps for p in executor.parameters.values()), default=0)
+    always = all(p.firing(0, steps) == slice(0, steps) for p in executor.parameters.values())
+    compiled = all(
+        isinstance(fused.kernels.get(step.site.name), SiteKernel) for step in plan.sites
+    )
+    differing = any(isinstance(step, DifferenceStep) for step in plan.steps)
+    return bool(steps) and always and compiled and not differing
+
+
+@dataclass
+class Recipe:
+    """What programs of one plan and its shapes share."""
+
+    executor: Executor
+    library: Library
+    slots: Slots
+    packed: dict[tuple[int, str], Tensor] = field(default_factory=dict)
+
+    def program(self, state: State, steps: int, threads: int) -> Program | None:
+        """The program of a block of so many steps; None where it would need other instructions."""
+        writer = Writer(steps, threads, self.library.kernels, self.slots, self.packed)
+        try:
+            self._write(writer, state)
+        except (Unsupported, Onnx2SnnError):
+            return None
+        return laid_out(writer)
+
+    def _write(self, writer: Writer, state: State) -> None:
+        signals: dict[str, Signal] = {}
+        fused = self.executor.fused
+        assert isinstance(fused, FusedSites)
+        sites = SiteWriter(fused, state.shapes, signals)
+        number = 0
+        for index, step in enumerate(self.executor.plan.steps):
+            if isinstance(step, SiteStep):
+                signals[step.site.output] = sites.write(writer, step, number)
+                number += 1
+            elif isinstance(step, LinearStep):
+                signals[step.node.outputs[0]] = _linear(writer, index, step, state, signals)
+            for name in self.executor.followed[index]:
+                _integrate(writer, name, signals[name], state)
+
+
+def _linear(
+    writer: Writer, index: int, step: LinearStep, state: State, signals: dict[str, Signal]
+) -> Signal:
+    binding, emit = state.bindings[index], BY_OP_TYPE.get(step.node.op_type)
+    operands = [signals[name] for _, name in binding.signals]
+    if binding.transparent:
+        return operands[0]
+    if emit is None or binding.apply is None or len(step.node.outputs) != 1:
+        raise Unsupported(step.node.op_type)
+    result = state.shapes[step.node.outputs[0]]
+    return emit(writer, BoundStep(index, step.node, binding, operands, result))
+
+
+def _integrate(writer: Writer, name: str, signal: Signal, state: State) -> None:
+    """Add increments to the value of a tensor that others than sites read."""
+    order = tuple(range(len(state.shapes[name])))
+    slot = writer.slots.slot("value", name, state.shapes[name], order)
+    changes = ordered(writer, signal, order)
+    writer.emit("integration", writer.steps, slot.size, at(changes), slot.place)

@@ -1,0 +1,309 @@
+"""C source of the linear operators' kernels, and of the loop over a program's instructions.
+
+A kernel takes a block of arguments, all of 8 bytes, and does one of several equal parts of the
+work. What a number is summed from, and in which order, depends neither on the parts nor on how
+many rows, samples or time steps there are.
+"""
+
+from __future__ import annotations
+
+DIMENSIONS = 6
+LANES = 16
+ROWS = 8
+# Vectors of the widest panel: with the rows of a tile they fill the registers.
+PANEL = 3
+
+_FRAME = r"""
+#include <stdint.h>
+#include <string.h>
+#define DIMENSIONS @DIMENSIONS@
+#define LANES @LANES@
+#define ROWS @ROWS@
+#define PANEL @PANEL@
+#define FOR(i, n) for (int64_t i = 0; i < (n); i++)
+typedef float vf __attribute__((vector_size(4 * LANES)));
+static inline vf load(const float* p) { vf x; memcpy(&x, p, sizeof x); return x; }
+
+typedef int64_t (*kernel)(const void* block, int64_t part, int64_t parts);
+struct instruction { kernel run; const void* block; int64_t* spikes; };
+
+/* Runs instructions one after the other, each on all threads. */
+void run(const struct instruction* list, int64_t count, int64_t threads) {
+  #pragma omp parallel num_threads((int)threads) if (threads > 1)
+  {
+    int64_t part = THREAD, parts = THREADS;
+    FOR(i, count) {
+      int64_t spikes = list[i].run(list[i].block, part, parts);
+      if (list[i].spikes) __atomic_fetch_add(list[i].spikes, spikes, __ATOMIC_RELAXED);
+      #pragma omp barrier
+    }
+  }
+}
+"""
+_THREADS = """
+#ifdef _OPENMP
+#include <omp.h>
+#define THREAD omp_get_thread_num()
+#define THREADS omp_get_num_threads()
+#else
+#define THREAD 0
+#define THREADS 1
+#endif
+"""
+
+_POINTWISE = r"""
+/* out = a operation b, element by element; strides in numbers, 0 where an operand repeats. */
+struct pointwise {
+  int64_t operation, size[DIMENSIONS], outs[DIMENSIONS], as[DIMENSIONS], bs[DIMENSIONS];
+  const float* a; const float* b; float* out;
+};
+#define EACH(value) \
+  if (s == 1 && sa == 1 && sb == 1) { FOR(j, n) { float x = a[j], y = b[j]; o[j] = value; } } \
+  else if (s == 1 && sa == 1 && sb == 0) { float y = *b; FOR(j, n) { float x = a[j]; o[j] = value; } } \
+  else { FOR(j, n) { float x = a[j * sa], y = b[j * sb]; o[j * s] = value; } }
+
+int64_t pointwise(const struct pointwise* p, int64_t part, int64_t parts) {
+  const int64_t last = DIMENSIONS - 1, *size = p->size;
+  const int64_t n = size[last], s = p->outs[last], sa = p->as[last], sb = p->bs[last];
+  int64_t rows = 1, at[DIMENSIONS];
+  FOR(d, last) rows *= size[d];
+  int64_t first = rows * part / parts, end = rows * (part + 1) / parts, left = first;
+  for (int64_t d = last - 1; d >= 0; d--) { at[d] = left % size[d]; left /= size[d]; }
+  for (int64_t r = first; r < end; r++) {
+    const float *restrict a = p->a, *restrict b = p->b;
+    float* restrict o = p->out;
+    FOR(d, last) a += at[d] * p->as[d], b += at[d] * p->bs[d], o += at[d] * p->outs[d];
+    switch (p->operation) {
+      case 0: if (s == 1 && sa == 1) memcpy(o, a, n * 4); else FOR(j, n) o[j * s] = a[j * sa]; break;
+      case 1: EACH(x + y) break;
+      case 2: EACH(x - y) break;
+      case 3: EACH(x * y) break;
+      case 4: EACH(x / y) break;
+    }
+    for (int64_t d = last - 1; d >= 0 && ++at[d] == size[d]; d--) at[d] = 0;
+  }
+  return 0;
+}
+"""
+
+_REDUCTION = r"""
+/* Sums over `length` numbers `step` apart, divided by `count`. */
+struct reduction {
+  int64_t length, step, count, size[DIMENSIONS], outs[DIMENSIONS], ins[DIMENSIONS];
+  const float* in; float* out;
+};
+/* All sums go in the order of PyTorch's: in four turns, or straight on, 16 at a time. */
+#define TURNS(type, n, get) \
+  type a[4] = {0}; \
+  int64_t i = 0; \
+  for (; i + 4 <= (n); i += 4) for (int k = 0; k < 4; k++) a[k] += get(i + k); \
+  for (; i < (n); i++) a[0] += get(i); \
+  for (int k = 1; k < 4; k++) a[0] += a[k];
+#define STRAIGHT(type, n, get) \
+  type a[1] = {0}; \
+  for (int64_t i = 0; i < (n);) { \
+    type some = {0}; \
+    for (int64_t most = i + 16 < (n) ? i + 16 : (n); i < most; i++) some += get(i); \
+    a[0] += some; \
+  }
+#define ONE(i) x[(i) * step]
+#define MANY(i) load(x + (i) * step)
+#define EIGHT(i) load_eight(x + (i) * 8)
+typedef float eight __attribute__((vector_size(32)));
+static inline eight load_eight(const float* p) { eight x; memcpy(&x, p, sizeof x); return x; }
+static float row_sum(const float* x, int64_t n) {
+  TURNS(eight, n / 8, EIGHT)
+  float sum = 0;
+  for (int64_t j = n / 8 * 8; j < n; j++) sum += x[j];
+  for (int k = 0; k < 8; k++) sum += a[0][k];
+  return sum;
+}
+static float column_sum(const float* x, int64_t n, int64_t step) {
+  TURNS(float, n, ONE)
+  return a[0];
+}
+static vf column_sums(const float* x, int64_t n, int64_t step) {
+  TURNS(vf, n, MANY)
+  return a[0];
+}
+static vf straight_sums(const float* x, int64_t n, int64_t step) {
+  STRAIGHT(vf, n, MANY)
+  return a[0];
+}
+int64_t reduction(const struct reduction* p, int64_t part, int64_t parts) {
+  const int64_t last = DIMENSIONS - 1, *size = p->size;
+  const int64_t n = p->length, step = p->step, m = size[last], so = p->outs[last], si = p->ins[last];
+  const float count = p->count;
+  int64_t rows = 1, at[DIMENSIONS];
+  FOR(d, last) rows *= size[d];
+  int64_t first = rows * part / parts, end = rows * (part + 1) / parts, left = first;
+  for (int64_t d = last - 1; d >= 0; d--) { at[d] = left % size[d]; left /= size[d]; }
+  for (int64_t r = first; r < end; r++) {
+    const float* x = p->in;
+    float* o = p->out;
+    FOR(d, last) x += at[d] * p->ins[d], o += at[d] * p->outs[d];
+    int64_t j = 0;
+    if (step == 1) for (; j < m; j++) o[j * so] = row_sum(x + j * si, n) / count;
+    if (si == 1 && so == 1) for (; j + LANES <= m; j += LANES) {
+      vf sums = (j < m / 32 * 32 ? straight_sums : column_sums)(x + j, n, step) / count;
+      memcpy(o + j, &sums, sizeof sums);
+    }
+    for (; j < m; j++) o[j * so] = column_sum(x + j * si, n, step) / count;
+    for (int64_t d = last - 1; d >= 0 && ++at[d] == size[d]; d--) at[d] = 0;
+  }
+  return 0;
+}
+
+/* The value of a tensor after a block of increments. */
+struct integration { int64_t steps, n; const float* changes; float* value; };
+int64_t integration(const struct integration* p, int64_t part, int64_t parts) {
+  int64_t n = p->n, first = n * part / parts, end = n * (part + 1) / parts;
+  FOR(t, p->steps) for (int64_t j = first; j < end; j++) p->value[j] += p->changes[t * n + j];
+  return 0;
+}
+"""
+
+_PRODUCT = r"""
+/* Sums over `taps` places of `depth` numbers each, for `pixels` places of each image: a product
+   has one of either. Images have padding where `tall` is not 0: copies of `bunch` of them, with
+   zeros around, then go to scratch memory. Weights lie in panels of up to PANEL vectors of
+   columns, group by group. */
+struct product {
+  int64_t images, stride, pixels, bunch, taps, depth, groups, columns;
+  int64_t height, width, channels, top, left, tall, wide, room;
+  const int64_t* pixel; const int64_t* tap;
+  const float* x; const float* weights; float* scratch; float* out;
+};
+static void pad(const struct product* p, const float* x, float* to) {
+  int64_t line = p->wide * p->channels, length = p->width * p->channels;
+  memset(to, 0, p->tall * line * 4);
+  FOR(y, p->height) {
+    memcpy(to + (y + p->top) * line + p->left * p->channels, x + y * length, length * 4);
+  }
+}
+/* The images of a bunch, padded if they have to be. */
+static const float* images(const struct product* p, int64_t begin, int64_t count, int64_t part) {
+  const float* x = p->x + begin * p->stride;
+  if (!p->tall) return x;
+  float* to = p->scratch + part * p->room;
+  FOR(i, count) pad(p, x + i * p->stride, to + i * p->tall * p->wide * p->channels);
+  return to;
+}
+static inline int64_t image_size(const struct product* p) {
+  return p->tall ? p->tall * p->wide * p->channels : p->stride;
+}
+static inline void put(float* out, const vf* sums, int64_t n) {
+  int64_t v = 0;
+  for (; (v + 1) * LANES <= n; v++) memcpy(out + v * LANES, sums + v, sizeof(vf));
+  if (v * LANES < n) memcpy(out + v * LANES, sums + v, (n - v * LANES) * 4);
+}
+/* Where the next ROWS pixels lie; places beyond the last repeat the first. */
+struct walk { int64_t image, pixel; };
+static inline int next(const struct product* p, struct walk* w, int64_t left, const float* x,
+                       const float* at[ROWS]) {
+  int count = left < ROWS ? (int)left : ROWS;
+  FOR(k, ROWS) {
+    if (k >= count) { at[k] = at[0]; continue; }
+    at[k] = x + w->image * image_size(p) + p->pixel[w->pixel];
+    if (++w->pixel == p->pixels) w->pixel = 0, w->image++;
+  }
+  return count;
+}
+#define START(V) \
+  vf sums[ROWS][V]; \
+  FOR(r, ROWS) FOR(v, V) sums[r][v] = (vf){0}; \
+  const float *x0 = at[0], *x1 = at[1], *x2 = at[2], *x3 = at[3]; \
+  const float *x4 = at[4], *x5 = at[5], *x6 = at[6], *x7 = at[7];
+#define PRODUCT(V) \
+static void product##V(const struct product* p, const float* x, int64_t rows, const float* panel, \
+                       float* out, int64_t n) { \
+  const int64_t whole = p->groups * p->columns, taps = p->taps, depth = p->depth; \
+  struct walk place = {0, 0}; \
+  for (int64_t row = 0; row < rows; row += ROWS) { \
+    const float *at[ROWS], *w = panel; \
+    int count = next(p, &place, rows - row, x, at); \
+    START(V) \
+    FOR(t, taps) for (int64_t k = p->tap[t], end = k + depth; k < end; k++, w += V * LANES) { \
+      const float value[ROWS] = {x0[k], x1[k], x2[k], x3[k], x4[k], x5[k], x6[k], x7[k]}; \
+      vf c[V]; \
+      FOR(v, V) c[v] = load(w + v * LANES); \
+      FOR(r, ROWS) FOR(v, V) sums[r][v] += value[r] * c[v]; \
+    } \
+    FOR(r, count) put(out + (row + r) * whole, sums[r], n); \
+  } \
+}
+PRODUCT(1) PRODUCT(2) PRODUCT(3)
+
+int64_t product(const struct product* p, int64_t part, int64_t parts) {
+  int64_t bunches = (p->images + p->bunch - 1) / p->bunch, columns = p->columns;
+  int64_t end = bunches * (part + 1) / parts;
+  for (int64_t b = bunches * part / parts; b < end; b++) {
+    int64_t begin = b * p->bunch, left = p->images - begin;
+    int64_t count = left < p->bunch ? left : p->bunch, rows = count * p->pixels;
+    const float *x = images(p, begin, count, part), *w = p->weights;
+    float* out = p->out + begin * p->pixels * p->groups * columns;
+    FOR(g, p->groups) for (int64_t c = 0, v; c < columns; c += v * LANES) {
+      int64_t n = columns - c, all = (n + LANES - 1) / LANES;
+      v = all == PANEL + 1 ? 2 : all < PANEL ? all : PANEL;
+      n = n < v * LANES ? n : v * LANES;
+      const float* from = x + g * p->depth;
+      float* to = out + g * columns + c;
+      if (v == 1) product1(p, from, rows, w, to, n);
+      else if (v == 2) product2(p, from, rows, w, to, n);
+      else product3(p, from, rows, w, to, n);
+      w += p->taps * p->depth * v * LANES;
+    }
+  }
+  return 0;
+}
+
+#define DEPTHWISE(V) \
+static void depthwise##V(const struct product* p, const float* x, int64_t rows, const float* w, \
+                         int64_t line, float* out, int64_t n) { \
+  struct walk place = {0, 0}; \
+  for (int64_t row = 0; row < rows; row += ROWS) { \
+    const float* at[ROWS]; \
+    int count = next(p, &place, rows - row, x, at); \
+    START(V) \
+    FOR(t, p->taps) { \
+      const int64_t k = p->tap[t]; \
+      FOR(v, V) { \
+        const int64_t j = k + v * LANES; \
+        const vf c = load(w + t * line + v * LANES); \
+        sums[0][v] += load(x0 + j) * c; sums[1][v] += load(x1 + j) * c; \
+        sums[2][v] += load(x2 + j) * c; sums[3][v] += load(x3 + j) * c; \
+        sums[4][v] += load(x4 + j) * c; sums[5][v] += load(x5 + j) * c; \
+        sums[6][v] += load(x6 + j) * c; sums[7][v] += load(x7 + j) * c; \
+      } \
+    } \
+    FOR(r, count) put(out + (row + r) * p->channels, sums[r], n); \
+  } \
+}
+DEPTHWISE(1) DEPTHWISE(2)
+
+/* One filter per channel; weights [taps, channels], channels in whole vectors. */
+int64_t depthwise(const struct product* p, int64_t part, int64_t parts) {
+  int64_t bunches = (p->images + p->bunch - 1) / p->bunch, channels = p->channels;
+  int64_t end = bunches * (part + 1) / parts, line = (channels + LANES - 1) / LANES * LANES;
+  for (int64_t b = bunches * part / parts; b < end; b++) {
+    int64_t begin = b * p->bunch, left = p->images - begin;
+    int64_t count = left < p->bunch ? left : p->bunch, rows = count * p->pixels;
+    const float* x = images(p, begin, count, part);
+    float* out = p->out + begin * p->pixels * channels;
+    for (int64_t c = 0; c < channels; c += 2 * LANES) {
+      int64_t n = channels - c < 2 * LANES ? channels - c : 2 * LANES;
+      if (n > LANES) depthwise2(p, x + c, rows, p->weights + c, line, out + c, n);
+      else depthwise1(p, x + c, rows, p->weights + c, line, out + c, n);
+    }
+  }
+  return 0;
+}
+"""
+
+
+def program_source() -> str:
+    """The source of everything but sites."""
+    text = _THREADS + _FRAME + _POINTWISE + _REDUCTION + _PRODUCT
+    for name in ("DIMENSIONS", "LANES", "ROWS", "PANEL"):
+        text = text.replace(f"@{name}@", str(globals()[name]))
+    return text
