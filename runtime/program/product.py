@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from onnx2snn.runtime.program.moves import copied
-from onnx2snn.runtime.program.signal import Signal, Unsupported, dense, merged
+from onnx2snn.runtime.program.signal import Axes, Signal, Unsupported, dense, merged
 from onnx2snn.runtime.program.source import LANES, PANEL, ROWS
 from onnx2snn.runtime.program.step import BoundStep
 from onnx2snn.runtime.program.writer import Writer, at
@@ -47,20 +49,43 @@ def gemm(writer: Writer, step: BoundStep) -> Signal:
 def _product(writer: Writer, step: BoundStep, weights: Tensor) -> Signal:
     check_size(weights)
     signal, (depth, columns) = step.signal, weights.shape
-    leading = range(signal.view.dim() - 1)
+    leading, stride = range(signal.view.dim() - 1), signal.view.stride(-1)
     rows = merged((signal.view,), leading)
-    if len(rows.sizes) > 1 or (depth > 1 and signal.view.stride(-1) != 1):
-        signal = copied(writer, signal, dense(signal.view.shape))
+    if len(rows.sizes) > (1 if stride == 1 else 2):
+        signal, stride = copied(writer, signal, dense(signal.view.shape)), 1
         rows = merged((signal.view,), leading)
-    count, stride = (rows.sizes[0], rows.strides[0][0]) if rows.sizes else (1, depth)
+    walk = _walk(rows, depth)
     order = sorted(leading, key=lambda i: -signal.view.stride(i))
-    nowhere = writer.prepared(step.index, "places", lambda: torch.zeros(1, dtype=torch.int64))
+    # A depth of numbers that lie apart is as many taps.
+    taps, each = (1, depth) if stride == 1 else (depth, 1)
+    places = [
+        writer.prepared(step.index, "pixels", lambda: torch.arange(walk.pixels) * walk.step),
+        writer.prepared(step.index, "taps", lambda: torch.arange(taps) * stride),
+    ]
     packed = writer.prepared(step.index, "panels", lambda: panels(weights.unsqueeze(0)))
     shape = (*signal.view.shape[:-1], columns)
     result = writer.new(dense(shape, (*order, len(shape) - 1)))
-    plain = (count, stride, 1, BUNCH, 1, depth, 1, columns, *(0,) * 8)
-    writer.emit("product", *plain, nowhere, nowhere, at(signal), packed, 0, at(result))
+    plain = (walk.images, walk.stride, walk.pixels, max(1, BUNCH // walk.pixels))
+    sizes = (taps, each, 1, columns, *(0,) * 8)
+    writer.emit("product", *plain, *sizes, *places, at(signal), packed, 0, at(result))
     return result
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Rows of a product: so many images `stride` apart, of so many pixels `step` apart."""
+
+    images: int
+    stride: int
+    pixels: int = 1
+    step: int = 0
+
+
+def _walk(rows: Axes, depth: int) -> Walk:
+    strides = rows.strides[0] if rows.sizes else ()
+    if len(rows.sizes) == 2:
+        return Walk(rows.sizes[0], strides[0], rows.sizes[1], strides[1])
+    return Walk(rows.sizes[0], strides[0]) if rows.sizes else Walk(1, depth)
 
 
 def check_size(weights: Tensor) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from onnx2snn.ops.errors import Onnx2SnnError
@@ -23,7 +22,7 @@ from onnx2snn.runtime.state import State
 
 
 def suits(executor: Executor) -> bool:
-    """Whether programs may run this plan: compiled sites that fire all of the time, and synapses."""
+    """Whether programs may run this plan: compiled sites that fire at all times."""
     fused, plan = executor.fused, executor.plan
     if fused is None or executor.synapses is not None or executor.device.type != "cpu":
         return False

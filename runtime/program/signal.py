@@ -48,9 +48,14 @@ class Axes:
         missing = DIMENSIONS - len(self.sizes)
         if missing < 0:
             raise Unsupported("more axes than kernels count")
-        padded = [(1,) * missing + self.sizes]
-        padded += [(0,) * missing + strides for strides in self.strides]
+        padded = [_behind_time(self.sizes, (1,) * missing)]
+        padded += [_behind_time(strides, (0,) * missing) for strides in self.strides]
         return tuple(word for words in padded for word in words)
+
+
+def _behind_time(values: tuple[int, ...], missing: tuple[int, ...]) -> tuple[int, ...]:
+    """Kernels share out the first axes, so time stays apart from the last two."""
+    return (*values[:1], *missing, *values[1:])
 
 
 def merged(tensors: Sequence[Tensor], axes: Sequence[int], kept: int = 0) -> Axes:

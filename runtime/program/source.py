@@ -52,35 +52,65 @@ _THREADS = """
 """
 
 _POINTWISE = r"""
+/* The rows of several strided tensors: all axes but the last two count as one. */
+struct rows { const int64_t* size; int64_t at[DIMENSIONS - 2], left; };
+static int64_t row_count(const int64_t* size) {
+  int64_t count = 1;
+  FOR(d, DIMENSIONS - 2) count *= size[d];
+  return count;
+}
+static struct rows rows_from(const int64_t* size, int64_t first, int64_t end) {
+  struct rows r = {size, {0}, end - first};
+  for (int64_t d = DIMENSIONS - 3; d >= 0; d--) { r.at[d] = first % size[d]; first /= size[d]; }
+  return r;
+}
+static int64_t offset(const struct rows* r, const int64_t* strides) {
+  int64_t sum = 0;
+  FOR(d, DIMENSIONS - 2) sum += r->at[d] * strides[d];
+  return sum;
+}
+static void following(struct rows* r) {
+  for (int64_t d = DIMENSIONS - 3; d >= 0 && ++r->at[d] == r->size[d]; d--) r->at[d] = 0;
+  r->left--;
+}
+
 /* out = a operation b, element by element; strides in numbers, 0 where an operand repeats. */
 struct pointwise {
   int64_t operation, size[DIMENSIONS], outs[DIMENSIONS], as[DIMENSIONS], bs[DIMENSIONS];
   const float* a; const float* b; float* out;
 };
+#define LINE(...) \
+  FOR(i, m) { \
+    const float* restrict a = as + i * la; \
+    const float* restrict b = bs + i * lb; \
+    float* restrict o = os + i * lo; \
+    (void)b; \
+    __VA_ARGS__ \
+  }
 #define EACH(value) \
-  if (s == 1 && sa == 1 && sb == 1) { FOR(j, n) { float x = a[j], y = b[j]; o[j] = value; } } \
-  else if (s == 1 && sa == 1 && sb == 0) { float y = *b; FOR(j, n) { float x = a[j]; o[j] = value; } } \
-  else { FOR(j, n) { float x = a[j * sa], y = b[j * sb]; o[j * s] = value; } }
+  if (s == 1 && sa == 1 && sb == 1) LINE(FOR(j, n) { float x = a[j], y = b[j]; o[j] = value; }) \
+  else if (s == 1 && sa == 1 && sb == 0) \
+    LINE(float y = *b; FOR(j, n) { float x = a[j]; o[j] = value; }) \
+  else LINE(FOR(j, n) { float x = a[j * sa], y = b[j * sb]; o[j * s] = value; })
 
 int64_t pointwise(const struct pointwise* p, int64_t part, int64_t parts) {
-  const int64_t last = DIMENSIONS - 1, *size = p->size;
-  const int64_t n = size[last], s = p->outs[last], sa = p->as[last], sb = p->bs[last];
-  int64_t rows = 1, at[DIMENSIONS];
-  FOR(d, last) rows *= size[d];
-  int64_t first = rows * part / parts, end = rows * (part + 1) / parts, left = first;
-  for (int64_t d = last - 1; d >= 0; d--) { at[d] = left % size[d]; left /= size[d]; }
-  for (int64_t r = first; r < end; r++) {
-    const float *restrict a = p->a, *restrict b = p->b;
-    float* restrict o = p->out;
-    FOR(d, last) a += at[d] * p->as[d], b += at[d] * p->bs[d], o += at[d] * p->outs[d];
+  const int64_t last = DIMENSIONS - 1, row = DIMENSIONS - 2, count = row_count(p->size);
+  const int64_t n = p->size[last], s = p->outs[last], sa = p->as[last], sb = p->bs[last];
+  const int64_t m = p->size[row], lo = p->outs[row], la = p->as[row], lb = p->bs[row];
+  struct rows r = rows_from(p->size, count * part / parts, count * (part + 1) / parts);
+  for (; r.left > 0; following(&r)) {
+    const float *as = p->a + offset(&r, p->as), *bs = p->b + offset(&r, p->bs);
+    float* os = p->out + offset(&r, p->outs);
     switch (p->operation) {
-      case 0: if (s == 1 && sa == 1) memcpy(o, a, n * 4); else FOR(j, n) o[j * s] = a[j * sa]; break;
+      case 0:
+        if (s == 1 && sa == 1) LINE(memcpy(o, a, n * 4);)
+        else LINE(FOR(j, n) o[j * s] = a[j * sa];)
+        break;
       case 1: EACH(x + y) break;
       case 2: EACH(x - y) break;
       case 3: EACH(x * y) break;
       case 4: EACH(x / y) break;
     }
-    for (int64_t d = last - 1; d >= 0 && ++at[d] == size[d]; d--) at[d] = 0;
   }
   return 0;
 }
@@ -130,26 +160,26 @@ static vf straight_sums(const float* x, int64_t n, int64_t step) {
   STRAIGHT(vf, n, MANY)
   return a[0];
 }
-int64_t reduction(const struct reduction* p, int64_t part, int64_t parts) {
-  const int64_t last = DIMENSIONS - 1, *size = p->size;
-  const int64_t n = p->length, step = p->step, m = size[last], so = p->outs[last], si = p->ins[last];
+/* m sums, their numbers beginning si apart. */
+static void sums(const struct reduction* p, const float* x, float* o) {
+  const int64_t last = DIMENSIONS - 1, m = p->size[last], so = p->outs[last], si = p->ins[last];
+  const int64_t n = p->length, step = p->step;
   const float count = p->count;
-  int64_t rows = 1, at[DIMENSIONS];
-  FOR(d, last) rows *= size[d];
-  int64_t first = rows * part / parts, end = rows * (part + 1) / parts, left = first;
-  for (int64_t d = last - 1; d >= 0; d--) { at[d] = left % size[d]; left /= size[d]; }
-  for (int64_t r = first; r < end; r++) {
-    const float* x = p->in;
-    float* o = p->out;
-    FOR(d, last) x += at[d] * p->ins[d], o += at[d] * p->outs[d];
-    int64_t j = 0;
-    if (step == 1) for (; j < m; j++) o[j * so] = row_sum(x + j * si, n) / count;
-    if (si == 1 && so == 1) for (; j + LANES <= m; j += LANES) {
-      vf sums = (j < m / 32 * 32 ? straight_sums : column_sums)(x + j, n, step) / count;
-      memcpy(o + j, &sums, sizeof sums);
-    }
-    for (; j < m; j++) o[j * so] = column_sum(x + j * si, n, step) / count;
-    for (int64_t d = last - 1; d >= 0 && ++at[d] == size[d]; d--) at[d] = 0;
+  int64_t j = 0;
+  if (step == 1) for (; j < m; j++) o[j * so] = row_sum(x + j * si, n) / count;
+  if (si == 1 && so == 1) for (; j + LANES <= m; j += LANES) {
+    vf found = (j < m / 32 * 32 ? straight_sums : column_sums)(x + j, n, step) / count;
+    memcpy(o + j, &found, sizeof found);
+  }
+  for (; j < m; j++) o[j * so] = column_sum(x + j * si, n, step) / count;
+}
+int64_t reduction(const struct reduction* p, int64_t part, int64_t parts) {
+  const int64_t row = DIMENSIONS - 2, count = row_count(p->size);
+  struct rows r = rows_from(p->size, count * part / parts, count * (part + 1) / parts);
+  for (; r.left > 0; following(&r)) {
+    const float* x = p->in + offset(&r, p->ins);
+    float* o = p->out + offset(&r, p->outs);
+    FOR(i, p->size[row]) sums(p, x + i * p->ins[row], o + i * p->outs[row]);
   }
   return 0;
 }
