@@ -6,39 +6,42 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from onnx2snn.runtime.binding import Binding
 from onnx2snn.runtime.execute import Executor
-from onnx2snn.runtime.plan import LinearStep
 from onnx2snn.runtime.program.program import Program, library
 from onnx2snn.runtime.program.recipe import Recipe, suits
 from onnx2snn.runtime.program.simulation import Beginning, Simulation
 from onnx2snn.runtime.program.writer import Slots
 from onnx2snn.runtime.state import State
 
-# Rewriting a program costs more than it brings where constants differ from call to call.
+# To write programs again costs more than they bring where constants differ from call to call.
 MOST_WRITTEN = 4
 
 
-@dataclass
+@dataclass(frozen=True)
 class Prepared:
-    """Programs for inputs of the same shapes, by time steps, and where they begin.
+    """Programs for inputs of the same shapes, and how simulations begin.
 
-    bindings: the linear steps that they were written from.
+    bindings: of the linear steps, from which the programs were written.
+    programs: by time steps.
     """
 
     recipe: Recipe
     beginning: Beginning
-    bindings: tuple[object, ...]
-    threads: int
+    bindings: dict[int, Binding]
     programs: dict[int, Program]
 
-    def advance(self, simulation: Simulation, state: State, steps: int) -> None:
-        """Carry a simulation over one block."""
-        program = self.programs.get(steps)
-        if program is None:
-            program = self.recipe.program(state, steps, self.threads)
-            assert program is not None
-            self.programs[steps] = program
-        simulation.run(program, state.time)
+    def fits(self, state: State) -> bool:
+        """Whether constants and shapes are still the same."""
+        return all(state.bindings[index] is known for index, known in self.bindings.items())
+
+    def program(self, state: State, steps: int) -> Program:
+        """The program for a block of so many steps."""
+        if steps not in self.programs:
+            made = self.recipe.program(state, steps)
+            assert made is not None, "instructions do not depend on the number of steps"
+            self.programs[steps] = made
+        return self.programs[steps]
 
 
 @dataclass
@@ -50,50 +53,44 @@ class Programs:
     written: int = 0
 
     @cached_property
-    def _suits(self) -> bool:
+    def usable(self) -> bool:
+        """Whether programs may run this plan, and can be compiled here."""
         return suits(self.executor) and library() is not None
 
-    def prepared(self, key: Hashable, state: State, steps: int, threads: int) -> Prepared | None:
-        """What runs simulations from this state at t = 0; None where the executor has to.
+    def simulation(
+        self, key: Hashable, state: State, steps: int, threads: int
+    ) -> Simulation | None:
+        """What carries on from a state at t = 0; None where the executor has to.
 
-        key: tells shapes apart.
+        key:   tells shapes apart.
+        steps: time steps of the first block.
         """
-        if not self._suits:
+        prepared = self._prepared((key, threads), state, steps, threads) if self.usable else None
+        if prepared is None:
             return None
-        key = (key, threads)
-        bindings = _bindings(self.executor, state)
+        recipe = prepared.recipe
+        memory = prepared.beginning.again(state, self.executor.constants)
+        return Simulation(recipe.library, recipe.slots, memory, prepared.program)
+
+    def _prepared(self, key: Hashable, state: State, steps: int, threads: int) -> Prepared | None:
         known = self.known.get(key)
-        if key in self.known and (known is None or _same(known.bindings, bindings)):
+        if key in self.known and (known is None or known.fits(state)):
             return known
         self.written = self.written + 1 if key in self.known else 0
-        made = None if self.written > MOST_WRITTEN else self._make(state, steps, threads, bindings)
+        made = None if self.written > MOST_WRITTEN else self._made(state, steps, threads)
         self.known = {key: made}
         return made
 
-    def _make(
-        self, state: State, steps: int, threads: int, bindings: tuple[object, ...]
-    ) -> Prepared | None:
+    def _made(self, state: State, steps: int, threads: int) -> Prepared | None:
         kernels = library()
         assert kernels is not None
-        recipe = Recipe(self.executor, kernels, Slots(len(self.executor.plan.sites)))
-        program = recipe.program(state, steps, threads)
+        recipe = Recipe(self.executor, kernels, Slots(len(self.executor.plan.sites)), threads)
+        program = recipe.program(state, steps)
         if program is None:
             return None
-        beginning = Beginning.of(recipe.slots, state, self.executor.constants)
-        return Prepared(recipe, beginning, bindings, threads, {steps: program})
-
-    def simulation(self, prepared: Prepared, state: State) -> Simulation:
-        """The memory of a simulation that begins with this state."""
-        memory = prepared.beginning.again(state, self.executor.constants)
-        return Simulation(prepared.recipe.library, prepared.recipe.slots, memory)
-
-
-def _bindings(executor: Executor, state: State) -> tuple[object, ...]:
-    """What programs depend on: of steps that pass signals on unchanged, only that they do."""
-    linear = (i for i, step in enumerate(executor.plan.steps) if isinstance(step, LinearStep))
-    found = (state.bindings[i] for i in linear)
-    return tuple(True if binding.transparent else binding for binding in found)
-
-
-def _same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
-    return all(a is b for a, b in zip(one, other, strict=True))
+        return Prepared(
+            recipe,
+            Beginning.of(recipe.slots, state, self.executor.constants),
+            {i: binding for i, binding in state.bindings.items() if not binding.transparent},
+            {steps: program},
+        )

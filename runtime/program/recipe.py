@@ -28,9 +28,7 @@ def suits(executor: Executor) -> bool:
         return False
     steps = min((p.time_steps for p in executor.parameters.values()), default=0)
     always = all(p.firing(0, steps) == slice(0, steps) for p in executor.parameters.values())
-    compiled = all(
-        isinstance(fused.kernels.get(step.site.name), SiteKernel) for step in plan.sites
-    )
+    compiled = all(isinstance(fused.kernels.get(step.site.name), SiteKernel) for step in plan.sites)
     differing = any(isinstance(step, DifferenceStep) for step in plan.steps)
     return bool(steps) and always and compiled and not differing
 
@@ -42,11 +40,12 @@ class Recipe:
     executor: Executor
     library: Library
     slots: Slots
+    threads: int
     packed: dict[tuple[int, str], Tensor] = field(default_factory=dict)
 
-    def program(self, state: State, steps: int, threads: int) -> Program | None:
+    def program(self, state: State, steps: int) -> Program | None:
         """The program of a block of so many steps; None where it would need other instructions."""
-        writer = Writer(steps, threads, self.library.kernels, self.slots, self.packed)
+        writer = Writer(steps, self.threads, self.library.kernels, self.slots, self.packed)
         try:
             self._write(writer, state)
         except (Unsupported, Onnx2SnnError):

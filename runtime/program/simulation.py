@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,26 +50,29 @@ def _value(name: str, state: State, constants: Mapping[str, Tensor]) -> Tensor:
 class Simulation:
     """The memory of one simulation.
 
-    memory:  what outlives a block, in the order of `slots`.
-    buffers: what does not.
-    placed:  programs with the addresses of this memory.
+    memory:   what outlives a block, in the order of `slots`.
+    programs: that for a block of so many steps.
+    buffers:  what does not outlive a block.
+    placed:   programs with the addresses of this memory.
     """
 
     library: Library
     slots: Slots
     memory: Tensor
+    programs: Callable[[State, int], Program]
     buffers: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
     placed: dict[int, NDArray[np.int64]] = field(default_factory=dict)
 
-    def run(self, program: Program, time: int) -> None:
-        """Run a block that starts after `time` steps."""
+    def advance(self, state: State, steps: int) -> None:
+        """Run the next block."""
+        program = self.programs(state, steps)
         if program.room > self.buffers.numel():
             self.buffers, self.placed = torch.empty(program.room, dtype=torch.uint8), {}
         words = self.placed.get(program.steps)
         if words is None:
             words = program.at(self.memory.data_ptr(), self.buffers.data_ptr())
             self.placed[program.steps] = words
-        self._counters[0] = time
+        self._counters[0] = state.time
         self.library.run(words.ctypes.data, program.count, program.threads)
 
     @property
