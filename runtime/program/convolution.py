@@ -13,8 +13,8 @@ from onnx2snn.runtime.linear.arguments import per_axis
 from onnx2snn.runtime.linear.convolution import window_pads
 from onnx2snn.runtime.program.moves import ordered
 from onnx2snn.runtime.program.product import BUNCH, check_size, panels
-from onnx2snn.runtime.program.signal import Signal, Unsupported, dense
-from onnx2snn.runtime.program.source import LANES
+from onnx2snn.runtime.program.product_source import LANES
+from onnx2snn.runtime.program.signal import Signal, UnsupportedError, dense
 from onnx2snn.runtime.program.step import BoundStep
 from onnx2snn.runtime.program.writer import Place, Writer, at
 
@@ -69,12 +69,12 @@ def _pair(values: Sequence[int]) -> tuple[int, int]:
 def _geometry(step: BoundStep, weights: Tensor) -> Geometry:
     attributes, shape = step.node.attributes, step.signal.view.shape
     if len(shape) != 5:
-        raise Unsupported("a convolution over other than two axes")
+        raise UnsupportedError("a convolution over other than two axes")
     strides = per_axis(attributes, "strides", 2, 1)
     dilations = per_axis(attributes, "dilations", 2, 1)
     pads = window_pads(shape[3:], weights.shape[2:], strides, dilations, attributes)
     if min(pads) < 0:
-        raise Unsupported("negative padding")
+        raise UnsupportedError("negative padding")
     return Geometry(
         channels=shape[2],
         size=_pair(shape[3:]),
@@ -94,14 +94,12 @@ def convolution(writer: Writer, step: BoundStep) -> Signal:
     outputs, depth = weights.shape[:2]
     alone = groups == outputs == geometry.channels
     signal = ordered(writer, step.signal, (0, 2, 3, 1))
-    pixels = geometry.places(geometry.result, geometry.strides)
-    taps = geometry.places(geometry.kernel, geometry.dilations)
     pack = _per_channel if alone else _per_group
     addresses = (
-        writer.prepared(step.index, "pixels", lambda: pixels),
-        writer.prepared(step.index, "taps", lambda: taps),
+        writer.constant(geometry.places(geometry.result, geometry.strides)),
+        writer.constant(geometry.places(geometry.kernel, geometry.dilations)),
         at(signal),
-        writer.prepared(step.index, "panels", lambda: pack(weights, groups)),
+        writer.packed(step.index, lambda: pack(weights, groups)),
     )
     steps, batch = signal.view.shape[:2]
     words = geometry.words(steps * batch, depth, groups, outputs // groups)

@@ -10,7 +10,7 @@ from onnx2snn.runtime.linear.arguments import axes_of, integers
 from onnx2snn.runtime.program.convolution import convolution
 from onnx2snn.runtime.program.moves import copied, pointwise
 from onnx2snn.runtime.program.product import gemm, matmul
-from onnx2snn.runtime.program.signal import Signal, Unsupported, dense, merged
+from onnx2snn.runtime.program.signal import Signal, UnsupportedError, dense, merged
 from onnx2snn.runtime.program.step import BoundStep
 from onnx2snn.runtime.program.writer import Writer, at
 
@@ -20,7 +20,7 @@ _ONE_FACTOR = {"Mul": "multiply", "Div": "divide"}
 
 def _sum(writer: Writer, step: BoundStep) -> Signal:
     if len(step.signals) != 2:
-        raise Unsupported("a sum of anything but two signals")
+        raise UnsupportedError("a sum of anything but two signals")
     a, b = step.signals
     return pointwise(writer, _TWO_SIGNALS[step.node.op_type], a, b)
 
@@ -49,13 +49,14 @@ def _reshape(writer: Writer, step: BoundStep) -> Signal:
 def _reduce(writer: Writer, step: BoundStep) -> Signal:
     signal = step.signal
     rank = signal.view.dim() - 1
-    axes = sorted(i + 1 for i in axes_of(integers(step.binding.operands, 1), rank))
+    named = integers(step.binding.operands, 1) or []
+    axes = sorted(i + 1 for i in axes_of(named, rank))
     summed = merged((signal.view,), axes)
     if len(summed.sizes) > 1:
         signal = copied(writer, signal, dense(signal.view.shape))
         summed = merged((signal.view,), axes)
     if len(summed.sizes) != 1:
-        raise Unsupported("a sum over axes that lie apart")
+        raise UnsupportedError("a sum over axes that lie apart")
     ends = signal.view[tuple(slice(0, 1) if i in axes else slice(None) for i in range(rank + 1))]
     result = writer.new(torch.empty_like(ends))
     kept = [i for i in range(rank + 1) if i not in axes]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,9 +33,10 @@ def ordered(writer: Writer, signal: Signal, order: Sequence[int]) -> Signal:
 def pointwise(writer: Writer, operation: str, a: Signal, b: Signal | Tensor) -> Signal:
     """a + b, a - b, a * b or a / b, broadcast; a tensor b is the same at every time."""
     other = b.view if isinstance(b, Signal) else meta_like(b)
-    views = torch.broadcast_tensors(a.view, other)
-    whole = next((x for x in (a.view, other) if x.shape == views[0].shape), None)
-    result = writer.new(dense(views[0].shape) if whole is None else torch.empty_like(whole))
+    shape = torch.Size(np.broadcast_shapes(a.view.shape, other.shape))
+    whole = next((x for x in (a.view, other) if x.shape == shape), None)
+    result = writer.new(dense(shape) if whole is None else torch.empty_like(whole))
+    views = [x.expand(shape) for x in (a.view, other)]
     _emit(writer, operation, result, views, (a, b))
     return result
 

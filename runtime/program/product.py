@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from onnx2snn.runtime.program.moves import copied
-from onnx2snn.runtime.program.signal import Axes, Signal, Unsupported, dense, merged
-from onnx2snn.runtime.program.source import LANES, PANEL, ROWS
+from onnx2snn.runtime.program.product_source import LANES, PANEL, ROWS
+from onnx2snn.runtime.program.signal import Axes, Signal, UnsupportedError, dense, merged
 from onnx2snn.runtime.program.step import BoundStep
 from onnx2snn.runtime.program.writer import Writer, at
 
@@ -55,14 +55,14 @@ def _product(writer: Writer, step: BoundStep, weights: Tensor) -> Signal:
         signal, stride = copied(writer, signal, dense(signal.view.shape)), 1
         rows = merged((signal.view,), leading)
     walk = _walk(rows, depth)
-    order = sorted(leading, key=lambda i: -signal.view.stride(i))
+    order = sorted(leading, key=lambda i: -signal.view.stride()[i])
     # A depth of numbers that lie apart is as many taps.
     taps, each = (1, depth) if stride == 1 else (depth, 1)
     places = [
-        writer.prepared(step.index, "pixels", lambda: torch.arange(walk.pixels) * walk.step),
-        writer.prepared(step.index, "taps", lambda: torch.arange(taps) * stride),
+        writer.constant(torch.arange(walk.pixels) * walk.step),
+        writer.constant(torch.arange(taps) * stride),
     ]
-    packed = writer.prepared(step.index, "panels", lambda: panels(weights.unsqueeze(0)))
+    packed = writer.packed(step.index, lambda: panels(weights.unsqueeze(0)))
     shape = (*signal.view.shape[:-1], columns)
     result = writer.new(dense(shape, (*order, len(shape) - 1)))
     plain = (walk.images, walk.stride, walk.pixels, max(1, BUNCH // walk.pixels))
@@ -91,4 +91,4 @@ def _walk(rows: Axes, depth: int) -> Walk:
 def check_size(weights: Tensor) -> None:
     """Refuse weights that the kernels are not made for."""
     if weights.dtype != torch.float32 or 4 * weights.numel() > MOST_WEIGHTS:
-        raise Unsupported("weights that are too large")
+        raise UnsupportedError("weights that are too large")

@@ -59,7 +59,7 @@ class Program:
     steps: int
     threads: int
     words: NDArray[np.int64]
-    addresses: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+    addresses: tuple[NDArray[np.int64], ...]
     count: int
     room: int
     constants: tuple[Tensor, ...]

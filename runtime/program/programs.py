@@ -14,9 +14,6 @@ from onnx2snn.runtime.program.simulation import Beginning, Simulation
 from onnx2snn.runtime.program.writer import Slots
 from onnx2snn.runtime.state import State
 
-# To write programs again costs more than they bring where constants differ from call to call.
-MOST_WRITTEN = 4
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -50,7 +47,6 @@ class Programs:
 
     executor: Executor
     known: dict[Hashable, Prepared | None] = field(default_factory=dict)
-    written: int = 0
 
     @cached_property
     def usable(self) -> bool:
@@ -76,10 +72,8 @@ class Programs:
         known = self.known.get(key)
         if key in self.known and (known is None or known.fits(state)):
             return known
-        self.written = self.written + 1 if key in self.known else 0
-        made = None if self.written > MOST_WRITTEN else self._made(state, steps, threads)
-        self.known = {key: made}
-        return made
+        self.known = {key: self._made(state, steps, threads)}
+        return self.known[key]
 
     def _made(self, state: State, steps: int, threads: int) -> Prepared | None:
         kernels = library()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from torch import Tensor
 
 from onnx2snn.ops.errors import Onnx2SnnError
+from onnx2snn.ops.node import Node
 from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.fused.kernel import SiteKernel
 from onnx2snn.runtime.fused.sites import FusedSites
-from onnx2snn.runtime.plan import DifferenceStep, LinearStep, SiteStep
+from onnx2snn.runtime.plan import ConstantStep, DifferenceStep, LinearStep, SiteStep
 from onnx2snn.runtime.program.linear import BY_OP_TYPE
 from onnx2snn.runtime.program.moves import ordered
 from onnx2snn.runtime.program.program import Library, Program, laid_out
-from onnx2snn.runtime.program.signal import Signal, Unsupported
+from onnx2snn.runtime.program.signal import Signal, UnsupportedError
 from onnx2snn.runtime.program.sites import SiteWriter
 from onnx2snn.runtime.program.step import BoundStep
 from onnx2snn.runtime.program.writer import Slots, Writer, at
@@ -41,14 +43,22 @@ class Recipe:
     library: Library
     slots: Slots
     threads: int
-    packed: dict[tuple[int, str], Tensor] = field(default_factory=dict)
+    weights: dict[int, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def _data(self) -> frozenset[str]:
+        """Constants over time that differ from call to call."""
+        plan = self.executor.plan
+        steps = (s for s in plan.steps if isinstance(s, ConstantStep) and not s.shape_only)
+        inputs = (info.name for info in plan.graph.inputs)
+        return frozenset(inputs).union(*(step.node.outputs for step in steps))
 
     def program(self, state: State, steps: int) -> Program | None:
         """The program of a block of so many steps; None where it would need other instructions."""
-        writer = Writer(steps, self.threads, self.library.kernels, self.slots, self.packed)
+        writer = Writer(steps, self.threads, self.library.kernels, self.slots, self.weights)
         try:
             self._write(writer, state)
-        except (Unsupported, Onnx2SnnError):
+        except (UnsupportedError, Onnx2SnnError):
             return None
         return laid_out(writer)
 
@@ -63,22 +73,26 @@ class Recipe:
                 signals[step.site.output] = sites.write(writer, step, number)
                 number += 1
             elif isinstance(step, LinearStep):
-                signals[step.node.outputs[0]] = _linear(writer, index, step, state, signals)
+                signals[step.node.outputs[0]] = self._linear(
+                    writer, index, step.node, state, signals
+                )
             for name in self.executor.followed[index]:
                 _integrate(writer, name, signals[name], state)
 
-
-def _linear(
-    writer: Writer, index: int, step: LinearStep, state: State, signals: dict[str, Signal]
-) -> Signal:
-    binding, emit = state.bindings[index], BY_OP_TYPE.get(step.node.op_type)
-    operands = [signals[name] for _, name in binding.signals]
-    if binding.transparent:
-        return operands[0]
-    if emit is None or binding.apply is None or len(step.node.outputs) != 1:
-        raise Unsupported(step.node.op_type)
-    result = state.shapes[step.node.outputs[0]]
-    return emit(writer, BoundStep(index, step.node, binding, operands, result))
+    def _linear(
+        self, writer: Writer, index: int, node: Node, state: State, signals: dict[str, Signal]
+    ) -> Signal:
+        binding = state.bindings[index]
+        operands = [signals[name] for _, name in binding.signals]
+        if binding.transparent:
+            return operands[0]
+        emit = BY_OP_TYPE.get(node.op_type)
+        if emit is None or binding.apply is None or len(node.outputs) != 1:
+            raise UnsupportedError(node.op_type)
+        if not self._data.isdisjoint(node.inputs):
+            raise UnsupportedError("an operand that depends on the data")
+        result = state.shapes[node.outputs[0]]
+        return emit(writer, BoundStep(index, node, binding, operands, result))
 
 
 def _integrate(writer: Writer, name: str, signal: Signal, state: State) -> None:

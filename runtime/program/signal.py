@@ -11,7 +11,7 @@ from torch import Tensor
 from onnx2snn.runtime.program.source import DIMENSIONS
 
 
-class Unsupported(Exception):
+class UnsupportedError(Exception):
     """A step that programs know no instruction for."""
 
 
@@ -47,7 +47,7 @@ class Axes:
         """Sizes, then the strides of each tensor, as kernels read them."""
         missing = DIMENSIONS - len(self.sizes)
         if missing < 0:
-            raise Unsupported("more axes than kernels count")
+            raise UnsupportedError("more axes than kernels count")
         padded = [_behind_time(self.sizes, (1,) * missing)]
         padded += [_behind_time(strides, (0,) * missing) for strides in self.strides]
         return tuple(word for words in padded for word in words)
@@ -60,7 +60,7 @@ def _behind_time(values: tuple[int, ...], missing: tuple[int, ...]) -> tuple[int
 
 def merged(tensors: Sequence[Tensor], axes: Sequence[int], kept: int = 0) -> Axes:
     """The named axes, outermost in the first tensor first; the first `kept` are not merged."""
-    order = sorted(axes, key=lambda i: (i >= kept, -tensors[0].stride(i)))
+    order = sorted(axes, key=lambda i: (i >= kept, -tensors[0].stride()[i]))
     sizes: list[int] = []
     strides: list[tuple[int, ...]] = []
     for i in order:

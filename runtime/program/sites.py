@@ -11,7 +11,7 @@ from onnx2snn.runtime.fused.kernel import SiteKernel
 from onnx2snn.runtime.fused.sites import FusedSites, Layout
 from onnx2snn.runtime.plan import SiteStep
 from onnx2snn.runtime.program.moves import kept, ordered
-from onnx2snn.runtime.program.signal import Buffer, Signal, Unsupported, dense
+from onnx2snn.runtime.program.signal import Buffer, Signal, UnsupportedError, dense
 from onnx2snn.runtime.program.writer import Place, Slot, Word, Writer, at
 
 
@@ -53,7 +53,7 @@ class SiteWriter:
         shape = self.shapes[output]
         kernel, layout = self.fused.kernels.get(name), self.fused.layout(name, shape)
         if not isinstance(kernel, SiteKernel) or layout is None:
-            raise Unsupported("a site without a kernel")
+            raise UnsupportedError("a site without a kernel")
         operands = [self._operand(writer, x, layout, name) for x in step.site.operands]
         estimates = writer.slots.slot("estimate", output, shape, layout.order)
         result = writer.new(dense((writer.steps, *shape), (0, *(i + 1 for i in layout.order))))
@@ -77,7 +77,7 @@ class SiteWriter:
         shape = self.shapes[name]
         rows = layout.rows(shape)
         if not rows or name not in self.signals:
-            raise Unsupported("an operand that the kernel cannot spread")
+            raise UnsupportedError("an operand that the kernel cannot spread")
         slot = writer.slots.slot("value", name, shape, layout.order, site)
         signal = ordered(writer, self.signals[name], layout.order)
         spare = None if rows == 1 else writer.room(slot.size)

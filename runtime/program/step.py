@@ -10,7 +10,7 @@ from torch import Tensor
 
 from onnx2snn.ops.node import Node
 from onnx2snn.runtime.binding import Binding
-from onnx2snn.runtime.program.signal import Signal, Unsupported
+from onnx2snn.runtime.program.signal import Signal, UnsupportedError
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class BoundStep:
     def signal(self) -> Signal:
         """The one operand that varies."""
         if len(self.signals) != 1:
-            raise Unsupported("several varying operands")
+            raise UnsupportedError("several varying operands")
         return self.signals[0]
 
     def constant(self, position: int) -> Tensor:
         """An operand that does not vary."""
         x = self.binding.operands[position]
         if x is None or x.dtype != torch.float32:
-            raise Unsupported("an operand that is not of float32")
+            raise UnsupportedError("an operand that is not of float32")
         return x

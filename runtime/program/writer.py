@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from onnx2snn.runtime.program.signal import Buffer, Signal
+from onnx2snn.runtime.program.signal import Buffer, Signal, UnsupportedError
 
 ALIGNMENT = 64
 
@@ -101,20 +101,22 @@ class Writer:
 
     kernels:   addresses by name.
     constants: tensors whose addresses instructions hold.
-    packed:    constants by key, which programs of other lengths share.
+    weights:   packed, by step; programs of other lengths share them.
     """
 
     steps: int
     threads: int
     kernels: dict[str, int]
     slots: Slots
-    packed: dict[tuple[int, str], Tensor]
+    weights: dict[int, Tensor]
     instructions: list[Instruction] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
     constants: list[Tensor] = field(default_factory=list)
 
     def new(self, view: Tensor) -> Signal:
         """A signal with memory of its own, for the next instruction to write."""
+        if not view.numel():
+            raise UnsupportedError("no numbers at all")
         return Signal(self.room(view.numel()), view)
 
     def room(self, size: int) -> Buffer:
@@ -128,12 +130,11 @@ class Writer:
         self.constants.append(tensor)
         return tensor.data_ptr()
 
-    def prepared(self, index: int, what: str, make: Callable[[], Tensor]) -> int:
-        """The address of something made once from the constants of step `index`."""
-        key = (index, what)
-        if key not in self.packed:
-            self.packed[key] = make()
-        return self.constant(self.packed[key])
+    def packed(self, index: int, pack: Callable[[], Tensor]) -> int:
+        """The address of the weights of step `index`, packed once."""
+        if index not in self.weights:
+            self.weights[index] = pack()
+        return self.constant(self.weights[index])
 
     def emit(self, kernel: str | int, *words: Word | Signal, spikes: Place | None = None) -> None:
         """Append an instruction; what it reads and writes lives at least until then."""
