@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,14 @@ def test_buffers_alive_at_once_lie_apart() -> None:
     assert places[buffers[3]] == 0
 
 
+@cache
+def zoo(name: str) -> tuple[onnx.ModelProto, np.ndarray[Any, Any]]:
+    """A network of the zoo, converted, and images."""
+    images = np.load(ZOO / "digits_calibration.npz")["image"]
+    path = ZOO / f"digits_{name}.onnx"
+    return onnx2snn.convert(path, {"image": images[:16]}, time_steps=8, tuning=0), images
+
+
 def executed(model: onnx.ModelProto | bytes, **options: Any) -> SpikingSession:
     """A session without programs."""
     session = SpikingSession(model, device="cpu", **options)
@@ -147,10 +156,7 @@ def test_the_zoo_spikes_bit_for_bit_as_the_executor_lets_it(name: str, samples: 
     """Where PyTorch and the kernels add up vectors of the same lengths."""
     if torch.backends.cpu.get_cpu_capability() != "AVX512":
         pytest.skip("oneDNN adds in another order")
-    images = np.load(ZOO / "digits_calibration.npz")["image"]
-    model = onnx2snn.convert(
-        ZOO / f"digits_{name}.onnx", {"image": images[:16]}, time_steps=8, tuning=0
-    )
+    model, images = zoo(name)
     arrays = {"image": images[-samples:]}
     session, other = SpikingSession(model, device="cpu"), executed(model)
     for found, expected in zip(
