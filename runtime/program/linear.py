@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
-
 from onnx2snn.runtime.linear.arguments import axes_of, integers
 from onnx2snn.runtime.program.convolution import convolution
 from onnx2snn.runtime.program.moves import copied, pointwise
 from onnx2snn.runtime.program.product import gemm, matmul
-from onnx2snn.runtime.program.signal import Signal, UnsupportedError, dense, merged
+from onnx2snn.runtime.program.signal import Signal, UnsupportedError, dense, merged, packed_like
 from onnx2snn.runtime.program.step import BoundStep
 from onnx2snn.runtime.program.writer import Writer, at
 
@@ -58,7 +56,7 @@ def _reduce(writer: Writer, step: BoundStep) -> Signal:
     if len(summed.sizes) != 1:
         raise UnsupportedError("a sum over axes that lie apart")
     ends = signal.view[tuple(slice(0, 1) if i in axes else slice(None) for i in range(rank + 1))]
-    result = writer.new(torch.empty_like(ends))
+    result = writer.new(packed_like(ends))
     kept = [i for i in range(rank + 1) if i not in axes]
     words = merged((result.view, ends), kept, kept=1).words()
     count = summed.sizes[0] if step.node.op_type == "ReduceMean" else 1

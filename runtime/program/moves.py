@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onnx2snn.runtime.program.signal import Buffer, Signal, dense, merged, meta_like
+from onnx2snn.runtime.program.signal import Buffer, Signal, dense, merged, meta_like, packed_like
 from onnx2snn.runtime.program.writer import Place, Slot, Writer, at
 
 # Numbers of the operations in `source`.
@@ -35,7 +35,7 @@ def pointwise(writer: Writer, operation: str, a: Signal, b: Signal | Tensor) -> 
     other = b.view if isinstance(b, Signal) else meta_like(b)
     shape = torch.Size(np.broadcast_shapes(a.view.shape, other.shape))
     whole = next((x for x in (a.view, other) if x.shape == shape), None)
-    result = writer.new(dense(shape) if whole is None else torch.empty_like(whole))
+    result = writer.new(dense(shape) if whole is None else packed_like(whole))
     views = [x.expand(shape) for x in (a.view, other)]
     _emit(writer, operation, result, views, (a, b))
     return result

@@ -66,7 +66,9 @@ class Programs:
             return None
         recipe = prepared.recipe
         memory = prepared.beginning.again(state, self.executor.constants)
-        return Simulation(recipe.library, recipe.slots, memory, prepared.program)
+        simulation = Simulation(recipe.library, recipe.slots, memory, prepared.program)
+        simulation.take(state)
+        return simulation
 
     def _prepared(self, key: Hashable, state: State, steps: int, threads: int) -> Prepared | None:
         known = self.known.get(key)

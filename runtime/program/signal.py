@@ -80,6 +80,14 @@ def meta_like(x: Tensor) -> Tensor:
     return torch.empty_strided(x.shape, x.stride(), device="meta")
 
 
+def packed_like(x: Tensor) -> Tensor:
+    """A tensor without data, of the same shape and order of axes, and without gaps.
+
+    PyTorch's own for such tensors loads some five hundred modules.
+    """
+    return dense(x.shape, sorted(range(x.dim()), key=lambda i: -x.stride()[i]))
+
+
 def dense(shape: Sequence[int], order: Sequence[int] | None = None) -> Tensor:
     """A contiguous tensor without data, its axes in memory in this order."""
     if order is None:

@@ -12,33 +12,48 @@ from torch import Tensor
 
 from onnx2snn.runtime.program.program import Library, Program
 from onnx2snn.runtime.program.writer import Slot, Slots
+from onnx2snn.runtime.start import KEPT
 from onnx2snn.runtime.state import State
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """The memory of a simulation at t = 0, and the tensors that it was filled from, by slot."""
+    """The memory of simulations at t = 0.
 
-    memory: Tensor
-    sources: tuple[tuple[Slot, str, Tensor], ...]
+    memory:  of the first one, None where it is too large to outlive a call.
+    sources: the tensors that it was filled from, by slot.
+    """
+
+    slots: Slots
+    memory: Tensor | None
+    sources: tuple[tuple[Slot, Tensor], ...]
 
     @staticmethod
     def of(slots: Slots, state: State, constants: Mapping[str, Tensor]) -> Beginning:
         """The beginning that a state at t = 0 makes."""
-        memory = torch.zeros(slots.size, dtype=torch.uint8)
-        sources = tuple((s, s.name, _value(s.name, state, constants)) for s in slots.found.values())
-        for slot, _, value in sources:
-            slot.of(memory).copy_(value)
-        return Beginning(memory, sources)
+        if slots.size > KEPT:
+            return Beginning(slots, None, ())
+        sources = tuple((s, _value(s.name, state, constants)) for s in slots.found.values())
+        return Beginning(slots, _filled(slots, state, constants), sources)
 
     def again(self, state: State, constants: Mapping[str, Tensor]) -> Tensor:
-        """The memory of another simulation: what is the same tensor is not looked at again."""
+        """The memory of a simulation: what is the same tensor as then is not looked at again."""
+        if self.memory is None:
+            return _filled(self.slots, state, constants)
         memory = self.memory.clone()
-        for slot, name, known in self.sources:
-            value = _value(name, state, constants)
+        for slot, known in self.sources:
+            value = _value(slot.name, state, constants)
             if value is not known:
                 slot.of(memory).copy_(value)
         return memory
+
+
+def _filled(slots: Slots, state: State, constants: Mapping[str, Tensor]) -> Tensor:
+    memory = torch.empty(slots.size, dtype=torch.uint8)
+    memory[: slots.counters].zero_()
+    for slot in slots.found.values():
+        slot.of(memory).copy_(_value(slot.name, state, constants))
+    return memory
 
 
 def _value(name: str, state: State, constants: Mapping[str, Tensor]) -> Tensor:
@@ -77,13 +92,18 @@ class Simulation:
 
     @property
     def _counters(self) -> Tensor:
-        return self.memory[: 8 * (1 + self.slots.sites)].view(torch.int64)
+        return self.memory[: self.slots.counters].view(torch.int64)
 
     def show(self, state: State, names: Iterable[str] | None) -> None:
         """Let the state show spikes and the values of the tensors named, or of all."""
         spikes = self._counters[1:].clone().unbind()
         state.spikes = dict(zip(state.spikes, spikes, strict=True))
         wanted = None if names is None else set(names)
-        for (use, _), slot in self.slots.found.items():
-            if not use.startswith("static") and (wanted is None or slot.name in wanted):
+        for slot in self.slots.moving:
+            if wanted is None or slot.name in wanted:
                 state.values[slot.name] = slot.of(self.memory)
+
+    def take(self, state: State) -> None:
+        """Free what the state holds of the tensors that this memory now does."""
+        for slot in self.slots.moving:
+            state.values.pop(slot.name, None)

@@ -72,7 +72,17 @@ class Slots:
     size: int = 0
 
     def __post_init__(self) -> None:
-        self.size = _aligned(8 * (1 + self.sites))
+        self.size = _aligned(self.counters)
+
+    @property
+    def counters(self) -> int:
+        """Bytes of the time and the numbers of spikes."""
+        return 8 * (1 + self.sites)
+
+    @property
+    def moving(self) -> list[Slot]:
+        """Values that change over time."""
+        return [slot for (use, _), slot in self.found.items() if not use.startswith("static")]
 
     @property
     def time(self) -> Place:
