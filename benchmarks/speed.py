@@ -11,6 +11,7 @@ medians of the ratios. Peak memory is that of fresh processes.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import subprocess
@@ -19,6 +20,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -30,7 +32,6 @@ import torch
 
 import onnx2snn
 from benchmarks.results import write
-from onnx2snn.runtime.plan import SiteStep
 
 NAMES = ("convnext", "mlp_mixer", "resmlp", "regnet", "vgg", "resnet")
 MODELS = Path(__file__).parents[1] / "models"
@@ -83,22 +84,32 @@ def _ratio(ann: Callable[[], Any], snn: Callable[[], Any], rounds: int) -> dict[
     }
 
 
+def _timed(run: Callable[[int, int, int], None], spent: dict[str, float]) -> Callable[..., None]:
+    """Runs a program instruction by instruction; those of sites count spikes."""
+
+    def timed(words: int, count: int, threads: int) -> None:
+        table = (ctypes.c_int64 * (3 * count)).from_address(words)
+        for i in range(count):
+            start = time.perf_counter()
+            run(words + 24 * i, 1, threads)
+            kind = "sites" if table[3 * i + 2] else "linear"
+            spent[kind] += time.perf_counter() - start
+
+    return timed
+
+
 def _shares(session: onnx2snn.SpikingSession, feed: dict[str, Any]) -> dict[str, float]:
     """Where a run's time goes: linear operators, sites, and all else (start, decoding)."""
-    executor, spent = session._executor, dict.fromkeys(("linear", "sites"), 0.0)
-    advance = type(executor).advance
-
-    def timed(self: Any, index: int, *arguments: Any) -> None:
-        start = time.perf_counter()
-        advance(self, index, *arguments)
-        kind = "sites" if isinstance(self.plan.steps[index], SiteStep) else "linear"
-        spent[kind] += time.perf_counter() - start
-
-    type(executor).advance = timed  # type: ignore[method-assign, assignment]
+    spent = dict.fromkeys(("linear", "sites"), 0.0)
+    (prepared,) = session._programs.known.values()
+    if prepared is None:
+        raise RuntimeError("the network runs without a program")
+    library = prepared.recipe.library
+    prepared.recipe.library = replace(library, run=_timed(library.run, spent))
     try:
         total = _seconds(lambda: session.run(None, feed), 1)
     finally:
-        type(executor).advance = advance  # type: ignore[method-assign]
+        prepared.recipe.library = library
     found = {kind: round(seconds / total, 3) for kind, seconds in spent.items()}
     return {**found, "rest": round(1 - sum(found.values()), 3)}
 

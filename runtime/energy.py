@@ -60,6 +60,7 @@ def account(plan: Plan, state: State) -> Account:
     """The account of a simulation in its present state."""
     analog = {step.site.name for step in plan.sites if step.neuron == "current"}
     spikes = {name: int(n) for name, n in state.spikes.items() if name not in analog}
+    reaching = dict[frozenset[str], tuple[int, int]]()
     sops, input_macs = 0.0, 0
     for index, macs in state.macs.items():
         step = plan.steps[index]
@@ -71,8 +72,10 @@ def account(plan: Plan, state: State) -> Account:
         if step.upstream & analog:
             input_macs += macs * state.time
             continue
-        fired = sum(spikes[name] for name in step.upstream)
-        population = sum(state.neurons[name] for name in step.upstream)
+        if step.upstream not in reaching:
+            fired = sum(spikes[name] for name in step.upstream)
+            reaching[step.upstream] = fired, sum(state.neurons[name] for name in step.upstream)
+        fired, population = reaching[step.upstream]
         sops += macs * fired / max(population, 1)
     return Account(
         spikes=sum(spikes.values()),

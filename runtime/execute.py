@@ -60,7 +60,7 @@ class Executor:
         return NodeRunner(self.plan.graph.opsets)
 
     @cached_property
-    def _followed(self) -> tuple[tuple[str, ...], ...]:
+    def followed(self) -> tuple[tuple[str, ...], ...]:
         """Per step, the results whose values are added up as soon as it has run."""
         deferred = {} if self.fused is None else self.fused.last_reader
         wanted = self.plan.integrated.difference(deferred)
@@ -103,7 +103,7 @@ class Executor:
             self._advance_site(index, step, state, signals)
         elif isinstance(step, DifferenceStep):
             self._advance_difference(step, state, signals)
-        for name in self._followed[index]:
+        for name in self.followed[index]:
             if name in signals.increments:
                 self.course(name, state, signals)
         signals.release(self.plan.last_use[index])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
@@ -128,7 +129,7 @@ class Plan:
     kept: frozenset[str]
     last_use: tuple[tuple[str, ...], ...]
 
-    @property
+    @cached_property
     def sites(self) -> tuple[SiteStep, ...]:
         """All sites in order of execution."""
         return tuple(step for step in self.steps if isinstance(step, SiteStep))

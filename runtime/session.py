@@ -26,6 +26,8 @@ from onnx2snn.runtime.open import open_model
 from onnx2snn.runtime.parameters import constants_on, read_parameters
 from onnx2snn.runtime.plan import Plan, compile_plan
 from onnx2snn.runtime.precision import ARITHMETIC, PRECISIONS
+from onnx2snn.runtime.program.programs import Programs
+from onnx2snn.runtime.program.simulation import Simulation
 from onnx2snn.runtime.signals import Signals
 from onnx2snn.runtime.start import Opening, begin
 from onnx2snn.runtime.state import Parameters, State
@@ -110,6 +112,8 @@ class SpikingSession:
         )
         self._openings: dict[tuple[Any, ...], Opening] = {}
         self._paces: dict[tuple[Any, ...], Pace] = {}
+        self._programs = Programs(self._executor)
+        self._output_names = [info.name for info in self._plan.graph.outputs]
 
     @property
     def plan(self) -> Plan:
@@ -159,8 +163,8 @@ class SpikingSession:
         With `at`, a list of steps, every result gains a leading axis, one entry per step.
         Raises DataError for a feed that does not fit the inputs.
         """
-        names = [o.name for o in self.get_outputs()] if output_names is None else output_names
-        unknown = set(names) - {o.name for o in self.get_outputs()}
+        names = self._output_names if output_names is None else output_names
+        unknown = set(names) - set(self._output_names)
         if unknown:
             raise DataError(f"the model has no output '{min(unknown)}'")
         if at is None:
@@ -194,12 +198,15 @@ class SpikingSession:
         retain_memory()
         with self._arithmetic():
             state, pace = self._start(feed)
+            simulation = self._simulation(feed, state, pace, wanted[0])
         for end in wanted:
             with self._arithmetic(), one_thread(pace.alone):
                 while state.time < end:
-                    self._advance(state, min(pace.steps, end - state.time))
+                    self._advance(state, simulation, min(pace.steps, end - state.time))
                     if progress:
                         progress(state.time)
+                if simulation is not None:
+                    simulation.show(state, None if probe else self._output_names)
                 point = Point(end, self._outputs(state), account(self._plan, state))
                 if probe:
                     probe(state)
@@ -231,7 +238,7 @@ class SpikingSession:
 
     def _start(self, feed: Feed) -> tuple[State, Pace]:
         """The state at t = 0, and the pace that its shapes suggest."""
-        key = tuple((name, getattr(array, "shape", ())) for name, array in sorted(feed.items()))
+        key = _key(feed)
         known = self._paces.get(key)
         with one_thread(known is not None and known.alone):
             state = self._initial_state(feed)
@@ -262,10 +269,18 @@ class SpikingSession:
         size = torch.finfo(self._dtype).bits // 8
         return block_length(self._plan, state, size, self._memory, self._device)
 
-    def _advance(self, state: State, steps: int) -> None:
-        signals = Signals(steps)
-        for index in range(len(self._plan.steps)):
-            self._executor.advance(index, state, signals)
+    def _simulation(self, feed: Feed, state: State, pace: Pace, first: int) -> Simulation | None:
+        """A compiled program for the simulation whose first point comes after `first` steps."""
+        threads = 1 if pace.alone else torch.get_num_threads()
+        return self._programs.simulation(_key(feed), state, min(pace.steps, first), threads)
+
+    def _advance(self, state: State, simulation: Simulation | None, steps: int) -> None:
+        if simulation is not None:
+            simulation.advance(state, steps)
+        else:
+            signals = Signals(steps)
+            for index in range(len(self._plan.steps)):
+                self._executor.advance(index, state, signals)
         state.time += steps
 
     def _outputs(self, state: State) -> dict[str, NDArray[Any]]:
@@ -278,3 +293,7 @@ class SpikingSession:
         if value.is_floating_point() and self._dtype == torch.float32:
             return array.astype(info.dtype, copy=True)
         return array.copy()
+
+
+def _key(feed: Feed) -> tuple[Any, ...]:
+    return tuple((name, getattr(array, "shape", ())) for name, array in sorted(feed.items()))

@@ -17,7 +17,7 @@ from onnx2snn.runtime.state import State
 
 # Multiply-accumulates per step of the plan from which several threads share the work; in the
 # time of NEURON of them a neuron takes one time step.
-SHARED = 1 << 21
+SHARED = 1 << 22
 NEURON = 32
 
 

@@ -177,27 +177,27 @@ static inline void spread(float* x, const float* r, int64_t base, int m, int64_t
 /* n neurons; steps [begin, end) of the block, of which [start, stop) fire. Operand i has one
    value per rows[i] neurons, increments changes[i] in steps [from[i], to[i]), strides[i] apart,
    and its currents after the block go to results[i] unless that is null. Step sizes and
-   thresholds repeat after `period` neurons. All fields have 8 bytes. */
+   thresholds repeat after `period` neurons, and count from step *time unless that is null. All
+   fields have 8 bytes. */
 struct block {{
-  int64_t n, begin, end, start, stop, period, threads;
+  int64_t n, begin, end, start, stop, period, threads; const int64_t* time;
   float* estimates; const float* step_sizes; const float* thresholds; float* increments;
   const float* currents[{arity}]; const float* changes[{arity}]; float* results[{arity}];
   int64_t rows[{arity}], from[{arity}], to[{arity}], strides[{arity}];
 }};
 
-/* Returns the number of spikes. */
-int64_t site(const struct block* b) {{
+/* One of several equal parts of the neurons; returns the number of spikes. */
+int64_t site_part(const struct block* b, int64_t part, int64_t pieces) {{
   const int64_t n = b->n, begin = b->begin, end = b->end, start = b->start, stop = b->stop;
-  const int64_t period = b->period, threads = b->threads;
+  const int64_t period = b->period, past = b->time ? *b->time * period : 0;
   float *estimates = b->estimates, *increments = b->increments;
-  const float *step_sizes = b->step_sizes, *thresholds = b->thresholds;
+  const float *step_sizes = b->step_sizes + past, *thresholds = b->thresholds + past;
   const float *const *currents = b->currents, *const *changes = b->changes;
   float *const *results = b->results;
   const int64_t *rows = b->rows, *from = b->from, *to = b->to, *strides = b->strides;
   int64_t parts = (period + CHUNK - 1) / CHUNK;
   int64_t chunks = (n + period - 1) / period * parts, spikes = 0;
-  #pragma omp parallel for reduction(+ : spikes) num_threads((int)threads) if (threads > 1)
-  for (int64_t c = 0; c < chunks; c++) {{
+  for (int64_t c = chunks * part / pieces; c < chunks * (part + 1) / pieces; c++) {{
     int64_t within = c % parts * CHUNK, base = c / parts * period + within;
     int64_t most = period - within < CHUNK ? period - within : CHUNK;
     if (base >= n) continue;
@@ -225,6 +225,13 @@ int64_t site(const struct block* b) {{
     for (int k = 0; k < LANES; k++) spikes += fired[k];
     memcpy(estimates + base, v, m * 4);{store}
   }}
+  return spikes;
+}}
+
+int64_t site(const struct block* b) {{
+  int64_t pieces = b->threads, spikes = 0;
+  #pragma omp parallel for reduction(+ : spikes) num_threads((int)pieces) if (pieces > 1)
+  for (int64_t part = 0; part < pieces; part++) spikes += site_part(b, part, pieces);
   return spikes;
 }}
 """

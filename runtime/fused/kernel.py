@@ -43,9 +43,14 @@ class Charge:
 
 @dataclass(frozen=True)
 class SiteKernel:
-    """Charge, fire and update over the steps of a block, in one pass over memory."""
+    """Charge, fire and update over the steps of a block, in one pass over memory.
+
+    function: runs a block of arguments, given its address.
+    address:  of the function that runs one part of several of it.
+    """
 
     function: Callable[[int], int]
+    address: int
 
     def __call__(
         self,
@@ -69,7 +74,7 @@ class SiteKernel:
         block = array(
             "q",
             (
-                *(neurons, begin, end, *part, step_sizes.shape[1], threads),
+                *(neurons, begin, end, *part, step_sizes.shape[1], threads, 0),
                 *(estimates.data_ptr(), step_sizes.data_ptr(), thresholds.data_ptr()),
                 increments.data_ptr(),
                 *(c.current.data_ptr() for c in charges),
@@ -99,4 +104,6 @@ def _compiled(source: str) -> SiteKernel | None:
         return None
     function = library.site
     function.argtypes, function.restype = [ctypes.c_void_p], ctypes.c_int64
-    return SiteKernel(function)
+    address = ctypes.cast(library.site_part, ctypes.c_void_p).value
+    assert address is not None
+    return SiteKernel(function, address)

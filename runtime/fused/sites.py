@@ -149,7 +149,7 @@ class FusedSites:
         kernel, before = self.kernels.get(name), state.values[output]
         if kernel is None or before.dtype != torch.float32:
             return False
-        layout = self._layout(name, before.shape)
+        layout = self.layout(name, before.shape)
         charges = None if layout is None else self._charges(index, step, layout, state, signals)
         if layout is None or charges is None:
             return False
@@ -178,7 +178,8 @@ class FusedSites:
             signals.increments[output] = Span(part.start, change)
         return True
 
-    def _layout(self, name: str, shape: torch.Size) -> Layout | None:
+    def layout(self, name: str, shape: torch.Size) -> Layout | None:
+        """How the neurons of a site lie in memory; None where eager code must run it."""
         key = (name, shape)
         if key not in self.layouts:
             for other in [k for k in self.layouts if k[0] == name]:

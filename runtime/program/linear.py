@@ -1,0 +1,79 @@
+"""Instructions for linear steps: each emitter does for a block what the step's binding does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from onnx2snn.runtime.linear.arguments import axes_of, integers
+from onnx2snn.runtime.program.convolution import convolution
+from onnx2snn.runtime.program.moves import copied, pointwise
+from onnx2snn.runtime.program.product import gemm, matmul
+from onnx2snn.runtime.program.signal import Signal, UnsupportedError, dense, merged, packed_like
+from onnx2snn.runtime.program.step import BoundStep
+from onnx2snn.runtime.program.writer import Writer, at
+
+_TWO_SIGNALS = {"Add": "add", "Sum": "add", "Sub": "subtract"}
+_ONE_FACTOR = {"Mul": "multiply", "Div": "divide"}
+
+
+def _sum(writer: Writer, step: BoundStep) -> Signal:
+    if len(step.signals) != 2:
+        raise UnsupportedError("a sum of anything but two signals")
+    a, b = step.signals
+    return pointwise(writer, _TWO_SIGNALS[step.node.op_type], a, b)
+
+
+def _scaling(writer: Writer, step: BoundStep) -> Signal:
+    (position,) = step.binding.shapes
+    factor = step.constant(1 - position)
+    return pointwise(writer, _ONE_FACTOR[step.node.op_type], step.signal, factor)
+
+
+def _view(writer: Writer, step: BoundStep) -> Signal:
+    apply = step.binding.apply
+    assert apply is not None
+    return step.signal.seen(apply(step.signal.view))
+
+
+def _reshape(writer: Writer, step: BoundStep) -> Signal:
+    signal, shape = step.signal, (writer.steps, *step.result)
+    try:
+        return signal.seen(signal.view.view(shape))
+    except RuntimeError:
+        whole = copied(writer, signal, dense(signal.view.shape))
+        return whole.seen(whole.view.view(shape))
+
+
+def _reduce(writer: Writer, step: BoundStep) -> Signal:
+    signal = step.signal
+    rank = signal.view.dim() - 1
+    named = integers(step.binding.operands, 1) or []
+    axes = sorted(i + 1 for i in axes_of(named, rank))
+    summed = merged((signal.view,), axes)
+    if len(summed.sizes) > 1:
+        signal = copied(writer, signal, dense(signal.view.shape))
+        summed = merged((signal.view,), axes)
+    if len(summed.sizes) != 1:
+        raise UnsupportedError("a sum over axes that lie apart")
+    ends = signal.view[tuple(slice(0, 1) if i in axes else slice(None) for i in range(rank + 1))]
+    result = writer.new(packed_like(ends))
+    kept = [i for i in range(rank + 1) if i not in axes]
+    words = merged((result.view, ends), kept, kept=1).words()
+    count = summed.sizes[0] if step.node.op_type == "ReduceMean" else 1
+    head = (summed.sizes[0], summed.strides[0][0], count)
+    writer.emit("reduction", *head, *words, at(signal), at(result))
+    if not step.node.attributes.get("keepdims", 1):
+        return result.seen(result.view.squeeze(axes))
+    return result
+
+
+BY_OP_TYPE: dict[str, Callable[[Writer, BoundStep], Signal]] = {
+    **dict.fromkeys(_TWO_SIGNALS, _sum),
+    **dict.fromkeys(_ONE_FACTOR, _scaling),
+    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshape),
+    **dict.fromkeys(("ReduceMean", "ReduceSum"), _reduce),
+    **dict.fromkeys(("Transpose", "Window"), _view),
+    "Conv": convolution,
+    "Gemm": gemm,
+    "MatMul": matmul,
+}

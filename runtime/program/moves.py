@@ -1,0 +1,62 @@
+"""Copies and element-wise operations, for any strides of their operands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onnx2snn.runtime.program.signal import Buffer, Signal, dense, merged, meta_like, packed_like
+from onnx2snn.runtime.program.writer import Place, Slot, Writer, at
+
+# Numbers of the operations in `source`.
+_OPERATIONS = {"copy": 0, "add": 1, "subtract": 2, "multiply": 3, "divide": 4}
+
+
+def copied(writer: Writer, signal: Signal, like: Tensor) -> Signal:
+    """The same values, with the strides of `like`."""
+    result = writer.new(like)
+    _emit(writer, "copy", result, (signal.view, signal.view), (signal, signal))
+    return result
+
+
+def ordered(writer: Writer, signal: Signal, order: Sequence[int]) -> Signal:
+    """The same values, contiguous once axes are in this order, behind time."""
+    lifted = (0, *(i + 1 for i in order))
+    if signal.view.permute(lifted).is_contiguous():
+        return signal
+    return copied(writer, signal, dense(signal.view.shape, lifted))
+
+
+def pointwise(writer: Writer, operation: str, a: Signal, b: Signal | Tensor) -> Signal:
+    """a + b, a - b, a * b or a / b, broadcast; a tensor b is the same at every time."""
+    other = b.view if isinstance(b, Signal) else meta_like(b)
+    shape = torch.Size(np.broadcast_shapes(a.view.shape, other.shape))
+    whole = next((x for x in (a.view, other) if x.shape == shape), None)
+    result = writer.new(dense(shape) if whole is None else packed_like(whole))
+    views = [x.expand(shape) for x in (a.view, other)]
+    _emit(writer, operation, result, views, (a, b))
+    return result
+
+
+def _emit(
+    writer: Writer,
+    operation: str,
+    result: Signal,
+    views: Sequence[Tensor],
+    operands: Sequence[Signal | Tensor],
+) -> None:
+    axes = merged((result.view, *views), range(result.view.dim()), kept=1)
+    addresses = [at(x) if isinstance(x, Signal) else writer.constant(x) for x in operands]
+    words = (_OPERATIONS[operation], *axes.words())
+    writer.emit("pointwise", *words, *addresses, at(result))
+
+
+def kept(writer: Writer, buffer: Buffer, slot: Slot) -> None:
+    """Keep the numbers of a buffer beyond the block."""
+    view = dense((1, slot.size))
+    axes = merged((view, view, view), range(2), kept=1)
+    addresses = (Place(buffer, 0), Place(buffer, 0), slot.place)
+    writer.emit("pointwise", _OPERATIONS["copy"], *axes.words(), *addresses)

@@ -1,0 +1,94 @@
+"""Instructions for products with constant matrices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from onnx2snn.runtime.program.moves import copied
+from onnx2snn.runtime.program.product_source import LANES, PANEL, ROWS
+from onnx2snn.runtime.program.signal import Axes, Signal, UnsupportedError, dense, merged
+from onnx2snn.runtime.program.step import BoundStep
+from onnx2snn.runtime.program.writer import Writer, at
+
+# Bytes of the largest weights: panels of larger ones leave the second-level cache.
+MOST_WEIGHTS = 1 << 19
+# Rows that share a panel of weights while it is in the first-level cache.
+BUNCH = 8 * ROWS
+
+
+def panels(weights: Tensor) -> Tensor:
+    """Weights [groups, depth, columns] as the kernel reads them: panel by panel, zeros behind."""
+    groups, depth, columns = weights.shape
+    vectors = -(-columns // LANES)
+    padded = weights.new_zeros(groups, depth, vectors * LANES)
+    padded[:, :, :columns] = weights
+    parts, start = [], 0
+    while start < vectors:
+        left = vectors - start
+        width = 2 if left == PANEL + 1 else min(left, PANEL)
+        parts.append(padded[:, :, start * LANES : (start + width) * LANES].reshape(groups, -1))
+        start += width
+    return torch.cat(parts, 1).contiguous()
+
+
+def matmul(writer: Writer, step: BoundStep) -> Signal:
+    """x w, for a matrix w."""
+    return _product(writer, step, step.constant(1))
+
+
+def gemm(writer: Writer, step: BoundStep) -> Signal:
+    """x w or x w^T."""
+    weights = step.constant(1)
+    transposed = step.node.attributes.get("transB", 0)
+    return _product(writer, step, weights.t() if transposed else weights)
+
+
+def _product(writer: Writer, step: BoundStep, weights: Tensor) -> Signal:
+    check_size(weights)
+    signal, (depth, columns) = step.signal, weights.shape
+    leading, stride = range(signal.view.dim() - 1), signal.view.stride(-1)
+    rows = merged((signal.view,), leading)
+    if len(rows.sizes) > (1 if stride == 1 else 2):
+        signal, stride = copied(writer, signal, dense(signal.view.shape)), 1
+        rows = merged((signal.view,), leading)
+    walk = _walk(rows, depth)
+    order = sorted(leading, key=lambda i: -signal.view.stride()[i])
+    # A depth of numbers that lie apart is as many taps.
+    taps, each = (1, depth) if stride == 1 else (depth, 1)
+    places = [
+        writer.constant(torch.arange(walk.pixels) * walk.step),
+        writer.constant(torch.arange(taps) * stride),
+    ]
+    packed = writer.packed(step.index, lambda: panels(weights.unsqueeze(0)))
+    shape = (*signal.view.shape[:-1], columns)
+    result = writer.new(dense(shape, (*order, len(shape) - 1)))
+    plain = (walk.images, walk.stride, walk.pixels, max(1, BUNCH // walk.pixels))
+    sizes = (taps, each, 1, columns, *(0,) * 8)
+    writer.emit("product", *plain, *sizes, *places, at(signal), packed, 0, at(result))
+    return result
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Rows of a product: so many images `stride` apart, of so many pixels `step` apart."""
+
+    images: int
+    stride: int
+    pixels: int = 1
+    step: int = 0
+
+
+def _walk(rows: Axes, depth: int) -> Walk:
+    strides = rows.strides[0] if rows.sizes else ()
+    if len(rows.sizes) == 2:
+        return Walk(rows.sizes[0], strides[0], rows.sizes[1], strides[1])
+    return Walk(rows.sizes[0], strides[0]) if rows.sizes else Walk(1, depth)
+
+
+def check_size(weights: Tensor) -> None:
+    """Refuse weights that the kernels are not made for."""
+    if weights.dtype != torch.float32 or 4 * weights.numel() > MOST_WEIGHTS:
+        raise UnsupportedError("weights that are too large")

@@ -1,0 +1,103 @@
+"""A plan as a program, for the shapes that a simulation has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from torch import Tensor
+
+from onnx2snn.ops.errors import Onnx2SnnError
+from onnx2snn.ops.node import Node
+from onnx2snn.runtime.execute import Executor
+from onnx2snn.runtime.fused.kernel import SiteKernel
+from onnx2snn.runtime.fused.sites import FusedSites
+from onnx2snn.runtime.plan import ConstantStep, DifferenceStep, LinearStep, SiteStep
+from onnx2snn.runtime.program.linear import BY_OP_TYPE
+from onnx2snn.runtime.program.moves import ordered
+from onnx2snn.runtime.program.program import Library, Program, laid_out
+from onnx2snn.runtime.program.signal import Signal, UnsupportedError
+from onnx2snn.runtime.program.sites import SiteWriter
+from onnx2snn.runtime.program.step import BoundStep
+from onnx2snn.runtime.program.writer import Slots, Writer, at
+from onnx2snn.runtime.state import State
+
+
+def suits(executor: Executor) -> bool:
+    """Whether programs may run this plan: compiled sites that fire at all times."""
+    fused, plan = executor.fused, executor.plan
+    if fused is None or executor.synapses is not None or executor.device.type != "cpu":
+        return False
+    steps = min((p.time_steps for p in executor.parameters.values()), default=0)
+    always = all(p.firing(0, steps) == slice(0, steps) for p in executor.parameters.values())
+    compiled = all(isinstance(fused.kernels.get(step.site.name), SiteKernel) for step in plan.sites)
+    differing = any(isinstance(step, DifferenceStep) for step in plan.steps)
+    return bool(steps) and always and compiled and not differing
+
+
+@dataclass
+class Recipe:
+    """What programs of one plan and its shapes share."""
+
+    executor: Executor
+    library: Library
+    slots: Slots
+    threads: int
+    weights: dict[int, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def _data(self) -> frozenset[str]:
+        """Constants over time that differ from call to call."""
+        plan = self.executor.plan
+        steps = (s for s in plan.steps if isinstance(s, ConstantStep) and not s.shape_only)
+        inputs = (info.name for info in plan.graph.inputs)
+        return frozenset(inputs).union(*(step.node.outputs for step in steps))
+
+    def program(self, state: State, steps: int) -> Program | None:
+        """The program of a block of so many steps; None where it would need other instructions."""
+        writer = Writer(steps, self.threads, self.library.kernels, self.slots, self.weights)
+        try:
+            self._write(writer, state)
+        except (UnsupportedError, Onnx2SnnError):
+            return None
+        return laid_out(writer)
+
+    def _write(self, writer: Writer, state: State) -> None:
+        signals: dict[str, Signal] = {}
+        fused = self.executor.fused
+        assert isinstance(fused, FusedSites)
+        sites = SiteWriter(fused, state.shapes, signals)
+        number = 0
+        for index, step in enumerate(self.executor.plan.steps):
+            if isinstance(step, SiteStep):
+                signals[step.site.output] = sites.write(writer, step, number)
+                number += 1
+            elif isinstance(step, LinearStep):
+                signals[step.node.outputs[0]] = self._linear(
+                    writer, index, step.node, state, signals
+                )
+            for name in self.executor.followed[index]:
+                _integrate(writer, name, signals[name], state)
+
+    def _linear(
+        self, writer: Writer, index: int, node: Node, state: State, signals: dict[str, Signal]
+    ) -> Signal:
+        binding = state.bindings[index]
+        operands = [signals[name] for _, name in binding.signals]
+        if binding.transparent:
+            return operands[0]
+        emit = BY_OP_TYPE.get(node.op_type)
+        if emit is None or binding.apply is None or len(node.outputs) != 1:
+            raise UnsupportedError(node.op_type)
+        if not self._data.isdisjoint(node.inputs):
+            raise UnsupportedError("an operand that depends on the data")
+        result = state.shapes[node.outputs[0]]
+        return emit(writer, BoundStep(index, node, binding, operands, result))
+
+
+def _integrate(writer: Writer, name: str, signal: Signal, state: State) -> None:
+    """Add increments to the value of a tensor that others than sites read."""
+    order = tuple(range(len(state.shapes[name])))
+    slot = writer.slots.slot("value", name, state.shapes[name], order)
+    changes = ordered(writer, signal, order)
+    writer.emit("integration", writer.steps, slot.size, at(changes), slot.place)

@@ -1,0 +1,189 @@
+"""Instructions, their operands, and the memory that these lie in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from onnx2snn.runtime.program.signal import Buffer, Signal, UnsupportedError
+
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class Place:
+    """An address: of a buffer, `offset` numbers on, or of what is kept at `offset` bytes."""
+
+    buffer: Buffer | None
+    offset: int
+
+
+Word = int | Place
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """A kernel, its block of arguments, and where its spikes are counted, if it has any."""
+
+    kernel: int
+    words: tuple[Word, ...]
+    spikes: Place | None = None
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Memory that outlives a block: `size` numbers at `offset` bytes.
+
+    name:  tensor of the plan whose value it holds, "" for none.
+    shape: of that tensor.
+    order: of its axes in memory.
+    """
+
+    offset: int
+    size: int
+    name: str = ""
+    shape: tuple[int, ...] = ()
+    order: tuple[int, ...] = ()
+
+    @property
+    def place(self) -> Place:
+        """Its address."""
+        return Place(None, self.offset)
+
+    def of(self, memory: Tensor) -> Tensor:
+        """The tensor, as a view of memory."""
+        flat = memory[self.offset : self.offset + 4 * self.size].view(torch.float32)
+        inverse = [self.order.index(i) for i in range(len(self.order))]
+        return flat.view([self.shape[i] for i in self.order]).permute(inverse)
+
+
+@dataclass
+class Slots:
+    """The memory of a simulation; the same for blocks of any length.
+
+    The time and the number of spikes of each site, 8 bytes each, come first.
+    """
+
+    sites: int
+    found: dict[tuple[str, str], Slot] = field(default_factory=dict)
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        self.size = _aligned(self.counters)
+
+    @property
+    def counters(self) -> int:
+        """Bytes of the time and the numbers of spikes."""
+        return 8 * (1 + self.sites)
+
+    @property
+    def moving(self) -> list[Slot]:
+        """Values that change over time."""
+        return [slot for (use, _), slot in self.found.items() if not use.startswith("static")]
+
+    @property
+    def time(self) -> Place:
+        """Where steps done are counted."""
+        return Place(None, 0)
+
+    def spikes(self, site: int) -> Place:
+        """Where the spikes of a site are counted."""
+        return Place(None, 8 * (1 + site))
+
+    def slot(
+        self, use: str, name: str, shape: Sequence[int], order: Sequence[int], reader: str = ""
+    ) -> Slot:
+        """The value of a tensor, for one use of it."""
+        key = (use + reader, name)
+        if key not in self.found:
+            size = torch.Size(shape).numel()
+            self.found[key] = Slot(self.size, size, name, tuple(shape), tuple(order))
+            self.size += _aligned(4 * size)
+        return self.found[key]
+
+
+@dataclass
+class Writer:
+    """A program in the making.
+
+    kernels:   addresses by name.
+    constants: tensors whose addresses instructions hold.
+    weights:   packed, by step; programs of other lengths share them.
+    """
+
+    steps: int
+    threads: int
+    kernels: dict[str, int]
+    slots: Slots
+    weights: dict[int, Tensor]
+    instructions: list[Instruction] = field(default_factory=list)
+    buffers: list[Buffer] = field(default_factory=list)
+    constants: list[Tensor] = field(default_factory=list)
+
+    def new(self, view: Tensor) -> Signal:
+        """A signal with memory of its own, for the next instruction to write."""
+        if not view.numel():
+            raise UnsupportedError("no numbers at all")
+        return Signal(self.room(view.numel()), view)
+
+    def room(self, size: int) -> Buffer:
+        """Memory from the next instruction on."""
+        here = len(self.instructions)
+        self.buffers.append(Buffer(size, here, here))
+        return self.buffers[-1]
+
+    def constant(self, tensor: Tensor) -> int:
+        """The address of a tensor that outlives the program."""
+        self.constants.append(tensor)
+        return tensor.data_ptr()
+
+    def packed(self, index: int, pack: Callable[[], Tensor]) -> int:
+        """The address of the weights of step `index`, packed once."""
+        if index not in self.weights:
+            self.weights[index] = pack()
+        return self.constant(self.weights[index])
+
+    def emit(self, kernel: str | int, *words: Word | Signal, spikes: Place | None = None) -> None:
+        """Append an instruction; what it reads and writes lives at least until then."""
+        here = len(self.instructions)
+        code = self.kernels[kernel] if isinstance(kernel, str) else kernel
+        known = [at(word) if isinstance(word, Signal) else word for word in words]
+        for word in known:
+            if isinstance(word, Place) and word.buffer is not None:
+                word.buffer.last = here
+        self.instructions.append(Instruction(code, tuple(known), spikes))
+
+
+def at(signal: Signal) -> Place:
+    """The address of a signal's first number."""
+    return Place(signal.buffer, int(signal.view.storage_offset()))
+
+
+def placed(buffers: Sequence[Buffer]) -> tuple[dict[Buffer, int], int]:
+    """Where buffers lie, in bytes, those alive at once apart; and the bytes of all."""
+    places: dict[Buffer, int] = {}
+    alive: list[Buffer] = []
+    most = 0
+    for buffer in buffers:
+        alive = [other for other in alive if other.last >= buffer.first]
+        start = 0
+        for other in sorted(alive, key=places.__getitem__):
+            if start + _bytes(buffer) <= places[other]:
+                break
+            start = max(start, places[other] + _bytes(other))
+        places[buffer] = start
+        alive.append(buffer)
+        most = max(most, start + _bytes(buffer))
+    return places, most
+
+
+def _bytes(buffer: Buffer) -> int:
+    """With a vector more than asked for, since kernels read whole ones."""
+    return _aligned(4 * buffer.size) + ALIGNMENT
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
