@@ -52,13 +52,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def _ann(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def open_ann(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    """The ANN in onnxruntime."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def _seconds(call: Callable[[], Any], times: int) -> float:
+def seconds(call: Callable[[], Any], times: int) -> float:
     """Of one call, on average; threads of what ran before have come to rest."""
     time.sleep(PAUSE_SECONDS)
     start = time.perf_counter()
@@ -71,11 +72,11 @@ def _ratio(ann: Callable[[], Any], snn: Callable[[], Any], rounds: int) -> dict[
     """Medians over rounds; a round weighs the SNN against forwards before and after it."""
     for call in (ann, snn, ann, snn):
         call()
-    repeats = max(3, int(0.05 / max(_seconds(ann, 3), 1e-6)))
-    forwards, runs, ratios = [_seconds(ann, repeats)], [], []
+    repeats = max(3, int(0.05 / max(seconds(ann, 3), 1e-6)))
+    forwards, runs, ratios = [seconds(ann, repeats)], [], []
     for _ in range(rounds):
-        runs.append(_seconds(snn, 1))
-        forwards.append(_seconds(ann, repeats))
+        runs.append(seconds(snn, 1))
+        forwards.append(seconds(ann, repeats))
         ratios.append(2 * runs[-1] / (forwards[-2] + forwards[-1]))
     return {
         "forward_ms": round(1e3 * median(forwards), 3),
@@ -107,14 +108,15 @@ def _shares(session: onnx2snn.SpikingSession, feed: dict[str, Any]) -> dict[str,
     library = prepared.recipe.library
     prepared.recipe.library = replace(library, run=_timed(library.run, spent))
     try:
-        total = _seconds(lambda: session.run(None, feed), 1)
+        total = seconds(lambda: session.run(None, feed), 1)
     finally:
         prepared.recipe.library = library
     found = {kind: round(seconds / total, 3) for kind, seconds in spent.items()}
     return {**found, "rest": round(1 - sum(found.values()), 3)}
 
 
-def _spiking(path: Path, folder: Path, time_steps: int, **settings: Any) -> Path:
+def spiking_file(path: Path, folder: Path, time_steps: int, **settings: Any) -> Path:
+    """The ANN at `path`, converted on a few samples; what is measured is not its accuracy."""
     samples = np.load(MODELS / "digits_calibration.npz")["image"][:32]
     model = onnx2snn.convert(path, {"image": samples}, time_steps=time_steps, **settings)
     target = folder / f"{path.stem}_{time_steps}.onnx"
@@ -143,9 +145,9 @@ def _run_for_peak(path: str, time_steps: int) -> None:
 def measure(name: str, threads: int, rounds: int, folder: Path) -> dict[str, Any]:
     """All figures of one network."""
     path = MODELS / f"digits_{name}.onnx"
-    spiking = _spiking(path, folder, TIME_STEPS, tuning=0)
+    spiking = spiking_file(path, folder, TIME_STEPS, tuning=0)
     image = np.load(MODELS / "digits_test.npz")["image"]
-    ann = _ann(path, threads)
+    ann = open_ann(path, threads)
     row: dict[str, Any] = {"model": name, "threads": threads}
     feeds = {batch: {"image": np.ascontiguousarray(image[:batch])} for batch in (BATCH, 1)}
     for label, steps, batch in CASES:
@@ -162,7 +164,7 @@ def measure(name: str, threads: int, rounds: int, folder: Path) -> dict[str, Any
         }
         if label == "float32" and batch == BATCH:
             row["shares"] = _shares(session, feeds[batch])
-    long = _spiking(path, folder, LONG, schedule="exponential")
+    long = spiking_file(path, folder, LONG, schedule="exponential")
     row["peak_mib"] = {str(t): round(_peak(long, t), 1) for t in (SHORT, LONG)}
     return row
 
