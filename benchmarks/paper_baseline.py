@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.modules import with_modules
 from models.digits import load_digits
 
 BATCH = 64
@@ -20,10 +21,15 @@ STEP_SIZE, DECAY = 0.15, 0.95
 Run = Callable[[NDArray[Any]], NDArray[Any]]
 
 
+def _silence() -> contextlib.AbstractContextManager[object]:
+    return contextlib.redirect_stderr(io.StringIO())
+
+
 def simulation(name: str, calibration: NDArray[Any], time_steps: int) -> Run | None:
     """Images to logits after `time_steps` steps; None where the package is missing."""
     try:
-        import snn_signgd as peer
+        with _silence():  # its log keeps the stream that it finds
+            import snn_signgd as peer
     except ImportError as error:
         print(f"snn_signgd: left out, since it cannot be imported ({error})", flush=True)
         return None
@@ -36,9 +42,9 @@ def simulation(name: str, calibration: NDArray[Any], time_steps: int) -> Run | N
     )
     images = torch.from_numpy(calibration)
     parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):
+    with torch.no_grad(), _silence():
         network, _, _ = peer.convert(
-            load_digits(name),
+            with_modules(load_digits(name)),
             neuronal_dynamics=dynamics,
             dynamics_type="signgd",
             default_simulation_length=time_steps,
@@ -48,7 +54,7 @@ def simulation(name: str, calibration: NDArray[Any], time_steps: int) -> Run | N
         )
 
     def run(batch: NDArray[Any]) -> NDArray[Any]:
-        with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):
+        with torch.no_grad(), _silence():
             return np.asarray(network(torch.from_numpy(batch)))
 
     return run

@@ -38,6 +38,8 @@ MODELS = Path(__file__).parents[1] / "models"
 TIME_STEPS, BATCH = 32, 64
 LONG, SHORT = 256, 16
 PAUSE_SECONDS = 0.1
+# A turn is as many calls as fit, so that short ones are measured as warm as long ones.
+TURN_SECONDS = 0.05
 # What is measured: over how many time steps, at which batch size.
 CASES = (
     ("float32", TIME_STEPS, BATCH),
@@ -72,10 +74,11 @@ def _ratio(ann: Callable[[], Any], snn: Callable[[], Any], rounds: int) -> dict[
     """Medians over rounds; a round weighs the SNN against forwards before and after it."""
     for call in (ann, snn, ann, snn):
         call()
-    repeats = max(3, int(0.05 / max(seconds(ann, 3), 1e-6)))
+    repeats = max(3, int(TURN_SECONDS / max(seconds(ann, 3), 1e-6)))
+    again = max(1, int(TURN_SECONDS / seconds(snn, 1)))
     forwards, runs, ratios = [seconds(ann, repeats)], [], []
     for _ in range(rounds):
-        runs.append(seconds(snn, 1))
+        runs.append(seconds(snn, again))
         forwards.append(seconds(ann, repeats))
         ratios.append(2 * runs[-1] / (forwards[-2] + forwards[-1]))
     return {

@@ -7,33 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.fx
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from benchmarks.modules import with_modules
 from models.digits import load_digits
 
 BATCH = 50
-MODULES = {
-    F.relu: nn.ReLU,
-    torch.relu: nn.ReLU,
-    F.adaptive_avg_pool2d: nn.AdaptiveAvgPool2d,
-}
-
-
-def with_modules(network: nn.Module) -> nn.Module:
-    """The network with calls of functions made modules, which alone SpikingJelly converts."""
-    traced = torch.fx.symbolic_trace(network)
-    for i, node in enumerate(list(traced.graph.nodes)):
-        if node.op == "call_function" and node.target in MODULES:
-            traced.add_module(f"module_{i}", MODULES[node.target](*node.args[1:]))
-            with traced.graph.inserting_after(node):
-                module = traced.graph.call_module(f"module_{i}", node.args[:1])
-            node.replace_all_uses_with(module)
-            traced.graph.erase_node(node)
-    traced.recompile()
-    return traced
 
 
 def _batches(images: NDArray[Any]) -> list[Tensor]:

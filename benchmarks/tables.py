@@ -176,6 +176,22 @@ def speed() -> str:
     return _table(header, table)
 
 
+def peers() -> str:
+    """Simulation of the same steps by the paper's own package and by ours."""
+    rows = [
+        [
+            FAMILIES[row["model"]],
+            f"{row['forward_ms']:.2f}",
+            f"{row['ours_ms']:.0f}",
+            f"{row['snn_signgd_ms']:.0f}",
+            f"{row['faster']:.1f}",
+        ]
+        for row in read("peers", missing=[])
+    ]
+    header = ["network", "a forward, ms", "ours, ms", "snn_signgd, ms", "times faster"]
+    return _table(header, rows)
+
+
 def _paper_rows(method: str, spikes: str) -> list[list[str]]:
     """Top-1 and relative error by T, a line for every network of the paper's table."""
     found = {
@@ -223,6 +239,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "calibration": calibration,
     "paper size": paper_size,
     "speed": speed,
+    "peers": peers,
     "paper table": paper_summary,
     "paper table, exponential": exponential,
     "paper table, ternary": ternary,
