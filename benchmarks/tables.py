@@ -192,6 +192,30 @@ def peers() -> str:
     return _table(header, rows)
 
 
+def torchvision() -> str:
+    """Coverage of torchvision's classifiers by exporter and opset, and errors at T = 32."""
+    groups: dict[tuple[str, int], list[Row]] = {}
+    for row in sorted(read("torchvision"), key=lambda row: (row["exporter"], row["opset"])):
+        groups.setdefault((row["exporter"], row["opset"]), []).append(row)
+    table = []
+    for (exporter, opset), rows in groups.items():
+        done = [row for row in rows if "failure" not in row]
+        errors = [row["relative_error"] for row in done if "relative_error" in row]
+        table.append(
+            [
+                f"{exporter}, opset {opset}",
+                str(len(rows)),
+                str(sum(row["spiking"] for row in done)),
+                str(sum(row["analog"] for row in done)),
+                str(len(errors)) if errors else "-",
+                f"{median(errors):.4f}" if errors else "-",
+                f"{max(errors):.4f}" if errors else "-",
+            ]
+        )
+    header = ["exporter", "networks", "spiking nodes", "analog nodes"]
+    return _table([*header, "measured at T = 32", "median error", "largest error"], table)
+
+
 def _paper_rows(method: str, spikes: str) -> list[list[str]]:
     """Top-1 and relative error by T, a line for every network of the paper's table."""
     found = {
@@ -240,6 +264,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "paper size": paper_size,
     "speed": speed,
     "peers": peers,
+    "torchvision": torchvision,
     "paper table": paper_summary,
     "paper table, exponential": exponential,
     "paper table, ternary": ternary,

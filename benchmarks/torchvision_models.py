@@ -92,6 +92,7 @@ def _converted(path: Path, shape: tuple[int, ...]) -> Row:
     (ann,) = open_onnxruntime(str(path)).run(None, {"image": images[:1]})
     return {
         **counts,
+        "time_steps": TIME_STEPS,
         "sites": len(session.plan.sites),
         "relative_error": float(np.linalg.norm(snn - ann) / np.linalg.norm(ann)),
         "conversion_seconds": round(seconds, 1),
@@ -111,7 +112,7 @@ def _in_process(name: str, exporter: str, opset: int, coverage_only: bool) -> Ro
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         return {**key, "failure": lines[-1][:300]}
     result: Row = json.loads(done.stdout.splitlines()[-1])
-    return {**key, "time_steps": TIME_STEPS, **result}
+    return {**key, **result}
 
 
 def _limit_memory() -> None:
@@ -154,7 +155,8 @@ def main() -> None:
     for name in arguments.names or classifiers():
         for exporter, opset in _variants(arguments.exporters, arguments.opsets):
             row = _in_process(name, exporter, opset, arguments.coverage_only)
-            rows[_key(row)] = row
+            known = rows.get(_key(row), {}) if arguments.coverage_only else {}
+            rows[_key(row)] = {**known, **row}
             print(row, flush=True)
             write("torchvision", "python -m benchmarks.torchvision_models", list(rows.values()))
 

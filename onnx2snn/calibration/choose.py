@@ -13,7 +13,8 @@ from onnx2snn.ops.schedule import SCHEDULES
 from onnx2snn.runtime.plan import SiteStep
 
 SCHEDULE_NAMES = ("calibrated", *SCHEDULES)
-SMALLEST_SCALE = 1e-6
+# A channel's range is taken to be at least so many of the smallest steps.
+SMALLEST_RANGE = 100
 
 
 def _calibrated(step: SiteStep, data: Trajectory) -> SiteParameters:
@@ -50,7 +51,8 @@ def chooser(name: str, step_size: float | None, decay: float | None) -> Choose:
 
     def closed_form(step: SiteStep, data: Trajectory) -> SiteParameters:
         initial = data.mean(data.final)
-        extent = (data.final - initial.unsqueeze(1)).abs().amax(1).clamp_min(SMALLEST_SCALE)
+        smallest = SMALLEST_RANGE * data.smallest_step
+        extent = (data.final - initial.unsqueeze(1)).abs().amax(1).clamp_min(smallest)
         steps = torch.from_numpy(schedule(data.time_steps, step_size, decay))
         return SiteParameters(
             scale=extent.reshape(data.shape),

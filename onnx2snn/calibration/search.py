@@ -30,7 +30,6 @@ DECAYS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 LAST_STEPS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 REACHES = (0.5, 1.0, 2.0)
 RECENCY = 0.5
-SMALLEST_STEP = 1e-8
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,11 @@ def least_squares(
     """Step sizes fitted one after another on the trajectory they produce."""
     estimate = centred.unsqueeze(1) * data.means
     error = estimate - data.final
-    previous = torch.full_like(centred, SMALLEST_STEP)
+    previous = torch.full_like(centred, data.smallest_step)
     steps, errors = [], []
     for t in range(data.time_steps):
         fitted = boost * _fit_step(data, estimate, error, t)
-        previous = torch.maximum(fitted, floor * previous).clamp_min(SMALLEST_STEP)
+        previous = torch.maximum(fitted, floor * previous).clamp_min(data.smallest_step)
         estimate.add_(fire(estimate, data.moving[t], previous.unsqueeze(1)).increment)
         torch.sub(estimate, data.final, out=error)
         steps.append(previous)
@@ -87,7 +86,7 @@ def _candidates(data: Trajectory, fire: Fire) -> Iterator[Candidate]:
             for boost in BOOSTS:
                 yield least_squares(data, fire, centred, floor, boost)
         extent = (
-            (data.final - centred.unsqueeze(1) * data.means).abs().amax(1).clamp_min(SMALLEST_STEP)
+            (data.final - centred.unsqueeze(1) * data.means).abs().amax(1).clamp_min(data.smallest_step)
         )
         time = torch.arange(data.time_steps, dtype=data.final.dtype, device=data.final.device)
         for decay in _decays(data.time_steps):

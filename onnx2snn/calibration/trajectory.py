@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -22,6 +23,9 @@ TAIL_WEIGHT = 0.01
 # Beyond so many steps reach costs little precision, and what is out of reach is the error.
 LONG = 32
 LONG_TAIL_WEIGHT = 0.1
+SMALLEST_STEP = 1e-8
+# Of a site's largest value, and if that is zero.
+SMALLEST_SHARE, TINY = 1e-6, 1e-30
 # How much further than the walked samples all others may be taken to go.
 FURTHEST = 10.0
 
@@ -49,6 +53,11 @@ class Trajectory:
     def time_steps(self) -> int:
         """T."""
         return self.moving.shape[0]
+
+    @cached_property
+    def smallest_step(self) -> float:
+        """A step size that is positive and does not matter, however small the values are."""
+        return min(max(SMALLEST_SHARE * float(self.final.abs().amax()), TINY), SMALLEST_STEP)
 
     def mean(self, values: Tensor) -> Tensor:
         """E[values] per channel, of values [C, M]."""

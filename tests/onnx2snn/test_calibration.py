@@ -12,8 +12,8 @@ from onnx2snn.calibration import data as calibration_data
 from onnx2snn.calibration.ann import activations, site_targets
 from onnx2snn.calibration.choose import SCHEDULE_NAMES, chooser
 from onnx2snn.calibration.moments import Moments
-from onnx2snn.calibration.search import SMALLEST_STEP, _candidates, least_squares, search
-from onnx2snn.calibration.trajectory import Trajectory, by_channel, neuron_means
+from onnx2snn.calibration.search import _candidates, least_squares, search
+from onnx2snn.calibration.trajectory import SMALLEST_STEP, Trajectory, by_channel, neuron_means
 from onnx2snn.match import Options, match
 from onnx2snn.ops.dynamics import ALPHABETS
 from onnx2snn.ops.errors import DataError, UsageError
@@ -54,6 +54,18 @@ def test_least_squares_step_is_the_mean_of_error_times_sign(floor, boost):
         estimate = estimate - previous[:, None] * sigma
         np.testing.assert_allclose(found.step_sizes[t], previous, rtol=1e-4)
         np.testing.assert_allclose(found.errors[t], ((estimate - final) ** 2).mean(1), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("schedule", "error"), [("calibrated", 0.02), ("exponential", 0.3)])
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e-14])
+def test_small_values_are_followed_as_well_as_large_ones(scale, schedule, error):
+    """Untrained networks shrink their signals layer by layer, down to 1e-14."""
+    weights = {"w1": np.float32(scale) * WEIGHTS["w1"], "b1": np.float32(scale) * WEIGHTS["b1"]}
+    network, feed = model([FC1, RELU, FC2], **weights), {"x": samples(64, 4)}
+    snn = onnx2snn.convert(network, feed, time_steps=32, tuning=0, schedule=schedule)
+    (found,) = onnx2snn.SpikingSession(snn, device="cpu").run(None, feed)
+    (expected,) = onnx.reference.ReferenceEvaluator(network).run(None, feed)
+    assert np.linalg.norm(found - expected) < error * np.linalg.norm(expected)
 
 
 def test_no_other_step_size_leaves_a_smaller_error():

@@ -11,7 +11,8 @@ from torch import Tensor
 from onnx2snn.calibration.walk import SiteParameters
 from onnx2snn.runtime.state import Parameters
 
-SMALLEST_STEP = 1e-8
+# In place of the zeros outside of a window, where a quotient is needed.
+SMALLEST_STEP = 1e-30
 # Learning rates relative to that of gains shared by a time step or by a channel: what is
 # estimated from fewer neurons moves less.
 FINE = 0.3
