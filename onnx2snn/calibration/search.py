@@ -85,9 +85,8 @@ def _candidates(data: Trajectory, fire: Fire) -> Iterator[Candidate]:
         for floor in FLOORS:
             for boost in BOOSTS:
                 yield least_squares(data, fire, centred, floor, boost)
-        extent = (
-            (data.final - centred.unsqueeze(1) * data.means).abs().amax(1).clamp_min(data.smallest_step)
-        )
+        furthest = (data.final - centred.unsqueeze(1) * data.means).abs().amax(1)
+        extent = furthest.clamp_min(data.smallest_step)
         time = torch.arange(data.time_steps, dtype=data.final.dtype, device=data.final.device)
         for decay in _decays(data.time_steps):
             shape = decay**time
