@@ -111,8 +111,8 @@ def measured(target: Tensor, parameters: Parameters, step: SiteStep, state: Stat
     reach = _reach(parameters, step.neuron, state.time)
     distance = (target - parameters.initial).abs() - ROUNDING * target.abs()
     return Sums(
-        error=float((estimate - target).square().sum(dtype=torch.float64)),
-        norm=float(target.square().sum(dtype=torch.float64)),
+        error=float((estimate - target).double().square().sum()),
+        norm=float(target.double().square().sum()),
         saturated=int((distance > reach).sum()),
         spikes=int(state.spikes[step.site.name]),
         neurons=target.numel(),
