@@ -145,6 +145,10 @@ def paper_size() -> str:
     return _table(header, rows)
 
 
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.0f} %"
+
+
 def speed() -> str:
     """Simulation against forwards of the ANN in onnxruntime, with a median."""
     rows = read("speed", [])
@@ -159,8 +163,7 @@ def speed() -> str:
             FAMILIES[row["model"]],
             *(f"{column(row):.2f}" for column in columns[:3]),
             f"{columns[3](row):.0f}",
-            f"{100 * row['shares']['linear']:.0f} %",
-            f"{100 * row['shares']['sites']:.0f} %",
+            *(_percent(row["shares"].get(part)) for part in ("linear", "sites")),
             " / ".join(f"{mib:.0f}" for mib in row["peak_mib"].values()),
         ]
         for row in rows

@@ -204,8 +204,8 @@ def _fewest(
 
 
 def _warn_of_samples(task: Task, feed: calibration_data.Feed) -> None:
-    samples = sample_count(feed)
-    if task.samples < min(samples, calibration_data.LARGEST_SAMPLES):
+    samples = min(sample_count(feed), calibration_data.LARGEST_SAMPLES)
+    if task.samples < samples:
         warnings.warn(
             f"schedules were fitted to {task.samples} of {samples} calibration samples, to bound "
             "memory; ranges and means are those of all",

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from onnx2snn.calibration.ann import AnnTargets, open_onnxruntime
+from onnx2snn.calibration.ann import AnnTargets, open_onnxruntime, with_outputs
 from onnx2snn.calibration.values import single
 from onnx2snn.ops import BY_OP_TYPE
 from onnx2snn.ops.errors import ModelError
@@ -154,7 +154,7 @@ class LimitOperands:
         self._read = [name for name in names if name in self._inputs]
         known = self._inputs.union(self._constants)
         self._computed = [name for name in names if name not in known]
-        self._session = open_onnxruntime(_with_outputs(model, self._computed))
+        self._session = open_onnxruntime(with_outputs(model, self._computed))
 
     def __call__(self, feed: Feed) -> dict[str, Tensor]:
         """The operands by name, floating ones in single precision; `feed` in the model's types."""
@@ -167,16 +167,6 @@ class LimitOperands:
         arrays.update({name: feed[name] for name in self._read})
         signals = {name: single(torch.from_numpy(np.array(a))) for name, a in arrays.items()}
         return {**self._constants, **signals}
-
-
-def _with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
-    extended = onnx.ModelProto()
-    extended.CopyFrom(model)
-    declared = {output.name for output in extended.graph.output}
-    extended.graph.output.extend(
-        onnx.ValueInfoProto(name=name) for name in names if name not in declared
-    )
-    return extended
 
 
 class LayerTally:

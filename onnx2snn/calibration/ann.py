@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,19 +44,24 @@ def open_onnxruntime(model: onnx.ModelProto | str) -> onnxruntime.InferenceSessi
         raise ModelError(f"onnxruntime cannot open the model: {reason}{remedy}") from error
 
 
+def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
+    """The model with the tensors `names` among its outputs."""
+    extended = onnx.ModelProto()
+    extended.CopyFrom(model)
+    declared = {output.name for output in extended.graph.output}
+    extended.graph.output.extend(
+        onnx.ValueInfoProto(name=name) for name in names if name not in declared
+    )
+    return extended
+
+
 class Probe:
     """onnxruntime's session of a model that shows the values of the tensors `names`."""
 
     def __init__(self, model: onnx.ModelProto, names: Sequence[str]) -> None:
         self._inputs = {i.name for i in model.graph.input} & set(names)
         self._produced = [name for name in dict.fromkeys(names) if name not in self._inputs]
-        extended = onnx.ModelProto()
-        extended.CopyFrom(model)
-        declared = {o.name for o in extended.graph.output}
-        for name in self._produced:
-            if name not in declared:
-                extended.graph.output.append(onnx.ValueInfoProto(name=name))
-        self._session = open_onnxruntime(extended)
+        self._session = open_onnxruntime(with_outputs(model, self._produced))
 
     def __call__(self, feed: Feed) -> dict[str, Tensor]:
         """Their values on `feed`."""
