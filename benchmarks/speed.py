@@ -70,7 +70,7 @@ def seconds(call: Callable[[], Any], times: int) -> float:
     return (time.perf_counter() - start) / times
 
 
-def _ratio(ann: Callable[[], Any], snn: Callable[[], Any], rounds: int) -> dict[str, float]:
+def ratio(ann: Callable[[], Any], snn: Callable[[], Any], rounds: int) -> dict[str, float]:
     """Medians over rounds; a round weighs the SNN against forwards before and after it."""
     for call in (ann, snn, ann, snn):
         call()
@@ -160,7 +160,7 @@ def measure(name: str, threads: int, rounds: int, folder: Path) -> dict[str, Any
         session = onnx2snn.SpikingSession(spiking, device="cpu", **OPTIONS[label])
         forward = partial(ann.run, None, feeds[batch])
         simulate = partial(session.run, None, feeds[batch], time_steps=steps)
-        found = _ratio(forward, simulate, rounds if label == "float32" else 2)
+        found = ratio(forward, simulate, rounds if label == "float32" else 2)
         whole = found.pop("ratio")
         row[f"{label}_batch_{batch}"] = {
             **found,

@@ -195,6 +195,15 @@ def peers() -> str:
     return _table(header, rows)
 
 
+def torchvision_speed() -> str:
+    """Simulation of networks of real size against forwards of the ANN in onnxruntime."""
+    rows = [
+        [row["model"], f"{row['forward_ms']:.0f}", f"{row['step_per_forward']:.2f}"]
+        for row in read("torchvision_speed", missing=[])
+    ]
+    return _table(["network", "a forward, ms", "step / forward"], rows)
+
+
 def torchvision() -> str:
     """Coverage of torchvision's classifiers by exporter and opset, and errors at T = 32."""
     groups: dict[tuple[str, int], list[Row]] = {}
@@ -268,6 +277,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed": speed,
     "peers": peers,
     "torchvision": torchvision,
+    "torchvision speed": torchvision_speed,
     "paper table": paper_summary,
     "paper table, exponential": exponential,
     "paper table, ternary": ternary,

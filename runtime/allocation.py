@@ -12,7 +12,7 @@ import os
 import sys
 from functools import cache
 
-RETAINED = 256 << 20
+RETAINED = 1 << 30
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 

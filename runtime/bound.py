@@ -21,7 +21,7 @@ from onnx2snn.runtime.linear.arguments import axes_of, integers, per_axis
 from onnx2snn.runtime.linear.convolution import CONVOLUTIONS, window_pads
 from onnx2snn.runtime.linear.window import window_index
 from onnx2snn.runtime.nodes import Operands
-from onnx2snn.runtime.packed import packed_product
+from onnx2snn.runtime.packed import Sliding, packed_convolution, packed_product
 
 Bound = Callable[..., Tensor]
 
@@ -56,11 +56,14 @@ def _conv(form: Form) -> Bound | None:
     pads = window_pads(shape[2:], weight.shape[2:], strides, dilations, attributes)
     if pads[:rank] != pads[rank:] or min(pads) < 0:
         return None
-    settings = (strides, pads[:rank], dilations, int(attributes.get("group", 1)))
-    convolve = CONVOLUTIONS[rank - 1]
+    sliding = Sliding(strides, pads[:rank], dilations, int(attributes.get("group", 1)))
+    plain = CONVOLUTIONS[rank - 1]
+    convolve = packed_convolution(
+        weight, sliding, shape, lambda x: plain(x, weight, None, *sliding)
+    )
 
     def conv(x: Tensor) -> Tensor:
-        result = convolve(x.flatten(0, 1), weight, None, *settings)
+        result = convolve(x.flatten(0, 1))
         return result.view(*x.shape[:2], *result.shape[1:])
 
     return conv

@@ -9,6 +9,9 @@ from onnx2snn.runtime.state import State
 
 # Larger blocks leave the processor's caches, smaller ones have more overhead per step.
 CPU_BYTES = 32 << 20
+# Where one step leaves the caches anyhow, several at a time save passes over states and weights.
+STREAMED_BLOCK = 4
+STREAMED_BYTES = 512 << 20
 GPU_BYTES = 1 << 30
 LONGEST_BLOCK = 64
 # On a processor longer blocks than this pay only while all their signals are in its cache.
@@ -34,21 +37,24 @@ def signal_bytes(plan: Plan, state: State, size: int) -> int:
     return most
 
 
-def block_length(plan: Plan, state: State, size: int, memory: int, device: torch.device) -> int:
-    """K, the time steps whose signals fit in `memory` bytes: at least one."""
+def block_length(
+    plan: Plan, state: State, size: int, memory: int | None, device: torch.device
+) -> int:
+    """K, the time steps whose signals fit in `memory` bytes: at least one.
+
+    memory: None for what suits the device.
+    """
     one_step = max(signal_bytes(plan, state, size), 1)
-    fitting = memory // one_step
-    if device.type == "cpu":
-        cached = min(memory, CACHED_BYTES) // one_step
-        fitting = max(min(fitting, LONG_ENOUGH), cached)
+    if device.type != "cpu":
+        fitting = (GPU_BYTES if memory is None else memory) // one_step
+    else:
+        most = CPU_BYTES if memory is None else memory
+        fitting = max(min(most // one_step, LONG_ENOUGH), min(most, CACHED_BYTES) // one_step)
+        if memory is None:
+            fitting = max(fitting, min(STREAMED_BYTES // one_step, STREAMED_BLOCK))
     return max(1, min(LONGEST_BLOCK, fitting))
 
 
 def even(steps: int, total: int) -> int:
     """Length of as many blocks as `total` time steps need at no more than `steps` each."""
     return -(-total // -(-total // steps))
-
-
-def default_memory(device: torch.device) -> int:
-    """Bytes for the signals of a block where the caller names no limit."""
-    return CPU_BYTES if device.type == "cpu" else GPU_BYTES

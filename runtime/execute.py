@@ -30,7 +30,7 @@ from onnx2snn.runtime.plan import (
     step_outputs,
 )
 from onnx2snn.runtime.precision import SYNAPTIC
-from onnx2snn.runtime.signals import Course, Signals, Span, accumulate, union
+from onnx2snn.runtime.signals import Course, Signals, Span, accumulate, differences, union
 from onnx2snn.runtime.state import Parameters, State
 
 
@@ -254,8 +254,7 @@ class Executor:
                 continue
             before = state.values[name]
             if torch.is_floating_point(result):
-                previous = torch.cat([before.unsqueeze(0), result[:-1]])
-                signals.increments[name] = Span(start, result - previous)
+                signals.increments[name] = Span(start, differences(before, result))
             signals.courses[name] = Course(before, Span(start, result))
             state.values[name] = _last(result)
 

@@ -1,8 +1,9 @@
-"""Products with a constant matrix, laid out for oneDNN once instead of at every call."""
+"""Products and convolutions with constant weights, laid out for oneDNN once, not at every call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +13,15 @@ _ROWS = 4096
 
 
 Product = Callable[[Tensor], Tensor]
+
+
+class Sliding(NamedTuple):
+    """How a convolution moves over its input: attributes as PyTorch names them."""
+
+    strides: Sequence[int]
+    pads: Sequence[int]
+    dilations: Sequence[int]
+    groups: int
 
 
 def packed_product(weight: Tensor, plain: Product) -> Product:
@@ -33,10 +43,56 @@ def packed_product(weight: Tensor, plain: Product) -> Product:
     return product
 
 
+def packed_convolution(
+    weight: Tensor, sliding: Sliding, shape: torch.Size, plain: Product
+) -> Product:
+    """x -> the convolution of x with a constant `weight`, no bias; channels last in memory.
+
+    shape: of x, [samples, channels, *space].
+    plain: the same convolution as PyTorch has it.
+    """
+    settings = (sliding.pads, sliding.strides, sliding.dilations, sliding.groups)
+    packed = _packed_kernel(weight, settings, shape)
+    if packed is None:
+        return plain
+    convolve = torch.ops.mkldnn._convolution_pointwise.default
+
+    def convolution(x: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            return plain(x)
+        result: Tensor = convolve(x, packed, None, *settings, "none", [], "")
+        return result
+
+    return convolution
+
+
+def _packed_kernel(
+    weight: Tensor, settings: tuple[object, ...], shape: torch.Size
+) -> Tensor | None:
+    if not _suits(weight) or weight.dim() != 4:
+        return None
+    try:
+        with torch.no_grad():
+            packed: Tensor = torch.ops.mkldnn._reorder_convolution_weight(
+                weight.contiguous(), *settings, list(shape)
+            )
+            torch.ops.mkldnn._convolution_pointwise(
+                weight.new_zeros((1, *shape[1:])), packed, None, *settings, "none", [], ""
+            )
+    except (AttributeError, RuntimeError):
+        return None
+    return packed
+
+
+def _suits(weight: Tensor) -> bool:
+    """Whether oneDNN may have a layout of its own for a weight."""
+    fits = weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.numel() > 0
+    return fits and bool(torch._C._has_mkldnn)
+
+
 def _packed(weight: Tensor) -> Tensor | None:
     """The weight in oneDNN's own layout; None where this PyTorch has none for it."""
-    suits = weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.numel() > 0
-    if not suits or not torch._C._has_mkldnn:
+    if not _suits(weight):
         return None
     try:
         with torch.no_grad():

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from onnx2snn.ops.errors import DataError, UsageError
 from onnx2snn.runtime.allocation import retain_memory
-from onnx2snn.runtime.budget import block_length, default_memory, even
+from onnx2snn.runtime.budget import block_length, even
 from onnx2snn.runtime.energy import Account, account
 from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.fused.sites import FusedSites
@@ -96,7 +96,7 @@ class SpikingSession:
         if memory is not None and memory < 1:
             raise UsageError(f"memory is {memory} bytes; it must be positive")
         self._block = block
-        self._memory = default_memory(self._device) if memory is None else memory
+        self._memory = memory
         self._plan = compile_plan(read_graph(open_model(model)))
         constants = constants_on(self._plan, self._device, self._dtype)
         parameters = read_parameters(self._plan, self._device, self._dtype)

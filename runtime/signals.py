@@ -75,6 +75,16 @@ def union(spans: Iterable[Span]) -> tuple[int, int]:
     return min(span.start for span in known), max(span.stop for span in known)
 
 
+def differences(before: Tensor, values: Tensor) -> Tensor:
+    """values(t) - values(t - 1) for a trajectory [K, *shape] that follows `before`."""
+    if torch.is_grad_enabled():
+        return values - torch.cat([before.unsqueeze(0), values[:-1]])
+    changes = torch.empty_like(values)
+    torch.sub(values[0], before, out=changes[0])
+    torch.sub(values[1:], values[:-1], out=changes[1:])
+    return changes
+
+
 def accumulate(before: Tensor, increments: Tensor) -> Tensor:
     """before + increments[0] + .. + increments[t], added in that order, for every t."""
     if torch.is_grad_enabled():

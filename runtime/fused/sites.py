@@ -82,7 +82,8 @@ class Layout:
 
 def _layout(parameters: Parameters, shape: torch.Size) -> Layout | None:
     sizes = np.broadcast_shapes(parameters.step_sizes.shape[1:], parameters.thresholds.shape[1:])
-    by_channel = len(shape) == 4 and sizes[-2:] == (1, 1) and len(sizes) == 3
+    channels = parameters.step_sizes.shape[1:]
+    by_channel = len(shape) == 4 and len(channels) == 3 and channels[1:] == (1, 1)
     order = CHANNELS_LAST if by_channel else tuple(range(len(shape)))
     aligned = (*(1,) * (len(shape) - len(sizes)), *sizes)
     varying = [place for place, i in enumerate(order) if aligned[i] > 1]

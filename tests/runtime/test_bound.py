@@ -26,6 +26,7 @@ ROWS: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
         {"pads": [1, 1, 1, 1], "strides": [2, 1]},
         [(2, 4, 6, 5), weights(6, 4, 3, 3)],
     ),
+    "pointwise": ("Conv", {}, [(1, 4, 6, 5), weights(8, 4, 1, 1)]),
     "grouped": ("Conv", {"group": 4, "auto_pad": "VALID"}, [(2, 4, 6, 5), weights(8, 1, 3, 2)]),
     "conv_1d": ("Conv", {"dilations": [2]}, [(2, 4, 9), weights(6, 4, 3)]),
     "matmul": ("MatMul", {}, [(2, 7, 4), weights(4, 5)]),
