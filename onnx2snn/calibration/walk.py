@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from onnx2snn.calibration.layout import ChannelAxes
+from onnx2snn.calibration.rows import axis_of_schedules
 from onnx2snn.calibration.task import Network, Task
 from onnx2snn.calibration.trajectory import Trajectory, by_channel
 from onnx2snn.ops.lowering import Site
@@ -103,8 +104,11 @@ class Walk:
         final = target.float()
         moving = (step.site.target(*(x[t] for x in currents)) for t in range(length))
         axis = site_axis(step.site, axes, final.dim())
+        each_neuron = self.task.has_own_axes(final)
+        if each_neuron:
+            axis = axis_of_schedules(final, axis)
         seen = self.task.values.moments.get(step.site.name)
-        data = by_channel(moving, final, axis, self.task.has_own_axes(final), seen)
+        data = by_channel(moving, final, axis, each_neuron, seen)
         fixed = self.choose(step, data).placed(start, self.task.windows.latency)
         self.chosen[step.site.name] = fixed
         return Parameters.of(fixed.scale, fixed.initial, fixed.step_sizes, fixed.thresholds)
