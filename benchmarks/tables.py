@@ -216,7 +216,7 @@ def torchvision() -> str:
         table.append(
             [
                 f"{exporter}, opset {opset}",
-                str(len(rows)),
+                str(len(done)) if len(done) == len(rows) else f"{len(done)} of {len(rows)}",
                 str(sum(row["spiking"] for row in done)),
                 str(sum(row["analog"] for row in done)),
                 str(len(errors)) if errors else "-",
