@@ -11,8 +11,10 @@ from statistics import median
 from typing import Any
 
 from benchmarks.accuracy import ABLATIONS, CONFIGURATIONS, FEWER_SAMPLES
+from benchmarks.markdown import markdown_table
 from benchmarks.paper_table import TIME_STEPS
 from benchmarks.results import read
+from benchmarks.torchvision_tables import torchvision, torchvision_speed
 
 ROOT = Path(__file__).parents[1]
 FAMILIES = {
@@ -30,11 +32,6 @@ METHODS = ("paper", "exponential", "ours")
 EQUAL_ERROR = ((8, 24, 64), (16, 48, 128), (32, 96, 256))
 
 Row = Mapping[str, Any]
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def _rows(method: str, **settings: Any) -> list[Row | None]:
@@ -65,7 +62,7 @@ def accuracy() -> str:
     for name, value in SUMMARIES.items():
         known = [[row for row in column if row] for column in columns]
         rows.append([name, "", *(value(column) if column else MISSING for column in known)])
-    return _table(["network", "ANN", *map(_title, CONFIGURATIONS)], rows)
+    return markdown_table(["network", "ANN", *map(_title, CONFIGURATIONS)], rows)
 
 
 def _cell(row: Row | None, text: str) -> str:
@@ -103,7 +100,7 @@ def baselines() -> str:
         for method, steps in (("ours", ours), ("exponential", exponential), ("paper", paper)):
             header.append(f"{method}, T = {steps}")
             columns.append(_rows(method, time_steps=steps))
-    return _table(header, list(_errors(columns)))
+    return markdown_table(header, list(_errors(columns)))
 
 
 def same_steps() -> str:
@@ -113,19 +110,19 @@ def same_steps() -> str:
         for method in ("paper", "exponential", "walk", "ours"):
             header.append(f"{method}, T = {steps}")
             columns.append(_rows(method, time_steps=steps))
-    return _table(header, list(_errors(columns)))
+    return markdown_table(header, list(_errors(columns)))
 
 
 def ablation() -> str:
     """Relative errors with one part taken out."""
     columns = [_rows(name) for name in ABLATIONS]
-    return _table(["network", *ABLATIONS], list(_errors(columns)))
+    return markdown_table(["network", *ABLATIONS], list(_errors(columns)))
 
 
 def calibration() -> str:
     """Relative errors on fewer samples."""
     columns = {"256 samples": _rows("all parts"), **{name: _rows(name) for name in FEWER_SAMPLES}}
-    return _table(["network", *columns], list(_errors(list(columns.values()))))
+    return markdown_table(["network", *columns], list(_errors(list(columns.values()))))
 
 
 def paper_size() -> str:
@@ -142,7 +139,7 @@ def paper_size() -> str:
         for row in read("paper_size")
     ]
     header = ["network", "sites", "analog nodes", "conversion", "run", "peak memory"]
-    return _table(header, rows)
+    return markdown_table(header, rows)
 
 
 def _percent(share: float | None) -> str:
@@ -176,7 +173,7 @@ def speed() -> str:
         *("network", "step, batch 64", "the same in bf16", "the same in eager code"),
         *("T = 32, batch 1", "linear operators", "sites", "peak MiB, T = 16 / 256"),
     ]
-    return _table(header, table)
+    return markdown_table(header, table)
 
 
 def peers() -> str:
@@ -192,40 +189,7 @@ def peers() -> str:
         for row in read("peers", missing=[])
     ]
     header = ["network", "a forward, ms", "ours, ms", "snn_signgd, ms", "times faster"]
-    return _table(header, rows)
-
-
-def torchvision_speed() -> str:
-    """Simulation of networks of real size against forwards of the ANN in onnxruntime."""
-    rows = [
-        [row["model"], f"{row['forward_ms']:.0f}", f"{row['step_per_forward']:.2f}"]
-        for row in read("torchvision_speed", missing=[])
-    ]
-    return _table(["network", "a forward, ms", "step / forward"], rows)
-
-
-def torchvision() -> str:
-    """Coverage of torchvision's classifiers by exporter and opset, and errors at T = 32."""
-    groups: dict[tuple[str, int], list[Row]] = {}
-    for row in sorted(read("torchvision"), key=lambda row: (row["exporter"], row["opset"])):
-        groups.setdefault((row["exporter"], row["opset"]), []).append(row)
-    table = []
-    for (exporter, opset), rows in groups.items():
-        done = [row for row in rows if "failure" not in row]
-        errors = [row["relative_error"] for row in done if "relative_error" in row]
-        table.append(
-            [
-                f"{exporter}, opset {opset}",
-                str(len(done)) if len(done) == len(rows) else f"{len(done)} of {len(rows)}",
-                str(sum(row["spiking"] for row in done)),
-                str(sum(row["analog"] for row in done)),
-                str(len(errors)) if errors else "-",
-                f"{median(errors):.4f}" if errors else "-",
-                f"{max(errors):.4f}" if errors else "-",
-            ]
-        )
-    header = ["exporter", "networks", "spiking nodes", "analog nodes"]
-    return _table([*header, "measured at T = 32", "median error", "largest error"], table)
+    return markdown_table(header, rows)
 
 
 def _paper_rows(method: str, spikes: str) -> list[list[str]]:
@@ -249,7 +213,7 @@ def _paper_table(methods: Sequence[str], spikes: str) -> str:
         for family, cells in zip(FAMILIES.values(), zip(*columns, strict=True), strict=True)
     ]
     titles = [f"{method}, T = {steps}" for method in methods for steps in TIME_STEPS]
-    return _table(["network", *titles], rows)
+    return markdown_table(["network", *titles], rows)
 
 
 def paper_summary() -> str:

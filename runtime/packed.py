@@ -33,14 +33,7 @@ def packed_product(weight: Tensor, plain: Product) -> Product:
     if packed is None:
         return plain
     multiply = torch.ops.mkldnn._linear_pointwise.default
-
-    def product(x: Tensor) -> Tensor:
-        if torch.is_grad_enabled():
-            return plain(x)
-        result: Tensor = multiply(x, packed, None, "none", [], "")
-        return result
-
-    return product
+    return _without_gradient(lambda x: multiply(x, packed, None, "none", [], ""), plain)
 
 
 def packed_convolution(
@@ -56,14 +49,12 @@ def packed_convolution(
     if packed is None:
         return plain
     convolve = torch.ops.mkldnn._convolution_pointwise.default
+    return _without_gradient(lambda x: convolve(x, packed, None, *settings, "none", [], ""), plain)
 
-    def convolution(x: Tensor) -> Tensor:
-        if torch.is_grad_enabled():
-            return plain(x)
-        result: Tensor = convolve(x, packed, None, *settings, "none", [], "")
-        return result
 
-    return convolution
+def _without_gradient(packed: Product, plain: Product) -> Product:
+    """`packed`, which has no gradient; `plain` where one is wanted."""
+    return lambda x: plain(x) if torch.is_grad_enabled() else packed(x)
 
 
 def _packed_kernel(
