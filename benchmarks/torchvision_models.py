@@ -20,12 +20,14 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 import onnx2snn
 from benchmarks.results import read, write
@@ -36,6 +38,7 @@ from onnx2snn.inspection import inspect_model
 TIME_STEPS = 32
 SAMPLES = 2
 SIZES = {"inception_v3": 299}
+ATTENTION_OPSET = 14
 TIMEOUT_SECONDS = 1800
 RESERVED_BYTES = 2 << 30
 # Declared, never called: the wheel's own are compiled for another build of torch.
@@ -80,8 +83,26 @@ def exported(name: str, folder: Path, exporter: str = "torchscript", opset: int 
     module = _started(torchvision.models.get_model(name, weights=None).eval())
     path = folder / f"{name}.onnx"
     kind: Literal["torchscript", "dynamo"] = "dynamo" if exporter == "dynamo" else "torchscript"
-    export(module, path, image_shape(name), opset=opset, exporter=kind)
+    with _attention_written_out() if opset < ATTENTION_OPSET else nullcontext():
+        export(module, path, image_shape(name), opset=opset, exporter=kind)
     return path
+
+
+@contextmanager
+def _attention_written_out() -> Iterator[None]:
+    """PyTorch's exporter refuses its fused attention below opset 14; its definition it takes."""
+    functional: Any = torch.nn.functional
+    fused = functional.scaled_dot_product_attention
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *_: Any) -> Tensor:
+        scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+        return torch.softmax(scores if mask is None else scores + mask, -1) @ v
+
+    functional.scaled_dot_product_attention = attention
+    try:
+        yield
+    finally:
+        functional.scaled_dot_product_attention = fused
 
 
 def image_shape(name: str) -> tuple[int, int, int]:
@@ -175,7 +196,7 @@ def main() -> None:
         for exporter, opset in _variants(arguments.exporters, arguments.opsets):
             row = _in_process(name, exporter, opset, arguments.coverage_only)
             known = rows.get(_key(row), {}) if arguments.coverage_only else {}
-            rows[_key(row)] = {**known, **row}
+            rows[_key(row)] = {**{k: v for k, v in known.items() if k != "failure"}, **row}
             print(row, flush=True)
             write("torchvision", "python -m benchmarks.torchvision_models", list(rows.values()))
 

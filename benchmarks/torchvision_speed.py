@@ -26,7 +26,8 @@ from benchmarks.torchvision_models import exported, image_shape
 
 NAMES = (
     *("resnet18", "mobilenet_v2", "efficientnet_b0", "shufflenet_v2_x1_0", "regnet_x_400mf"),
-    *("densenet121", "convnext_tiny", "swin_t", "vit_b_32"),
+    *("densenet121", "convnext_tiny", "swin_t", "vit_b_32", "googlenet", "inception_v3"),
+    *("squeezenet1_1", "mnasnet1_0", "mobilenet_v3_large", "alexnet"),
 )
 TIME_STEPS, BATCH = 32, 8
 

@@ -133,7 +133,7 @@ class _Observer:
             self.place = _place(self.shape, self.sample, self.neuron)
             self.before = self._at(self.parameters.initial)
         values = [self.session.value(name, state) for name in self.step.site.operands]
-        inputs = tuple(self._at(value) for value in values)
+        inputs = tuple(self._at(value) for value in self.step.site.target.members(*values))
         after = self._at(estimate)
         self.moments.append(
             Moment(

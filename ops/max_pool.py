@@ -15,32 +15,31 @@ nearest member inside (max is idempotent), so no padding value enters the dynami
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import product
-from math import prod
+from dataclasses import asdict, replace
 from typing import Any
 
 from onnx2snn.ops.errors import ModelError
-from onnx2snn.ops.extremum import largest, maximum, paper_maximum
+from onnx2snn.ops.extremum import largest, largest_in, maximum, paper_maximum
 from onnx2snn.ops.lowering import Lowering
 from onnx2snn.ops.operator import DOMAIN, Attribute, SpikingOperator
+from onnx2snn.ops.windows import Geometry, Windows
 
 PAPER_PADDING = -200.0
 MOST_MEMBERS = 9
 LOWEST = -3.4028234663852886e38
 
-Geometry = Mapping[str, Any]
-
 
 def _window(
-    lowering: Lowering, x: str, members: Sequence[int], axis: int, geometry: Mapping[str, Any]
+    lowering: Lowering, x: str, members: Sequence[int], axis: int, geometry: Geometry
 ) -> str:
     """The given members of every window along `axis`, member after member."""
-    return lowering.linear("Window", x, domain=DOMAIN, axis=axis, members=list(members), **geometry)
+    attributes = {**asdict(geometry), "members": list(members)}
+    return lowering.linear("Window", x, domain=DOMAIN, axis=axis, **attributes)
 
 
-def _tree(lowering: Lowering, x: str, axis: int, name: str, geometry: Mapping[str, Any]) -> str:
+def _tree(lowering: Lowering, x: str, axis: int, name: str, geometry: Geometry) -> str:
     """Maximum of every window along `axis`, counted from the last."""
-    size = geometry["kernel"]
+    size = geometry.kernel
     if size == 1:
         return _window(lowering, x, [0], axis, geometry)
     even, odd = range(0, size - 1, 2), range(1, size, 2)
@@ -73,10 +72,10 @@ def _concatenate(lowering: Lowering, members: list[str], axis: int) -> str:
 def _chain(lowering: Lowering, x: str, axis: int, name: str, geometry: Geometry) -> str:
     """Maximum of every window along `axis`, member after member."""
     after: dict[str, Any] = {"end": axis + 1} if axis < -1 else {}
-    whole = {**geometry, "pads": [0, 0]}
-    result = _window(lowering, x, [0], axis, {**whole, "kernel": 1})
-    for member in range(1, geometry["kernel"]):
-        following = _window(lowering, x, [member], axis, {**whole, "kernel": member + 1})
+    whole = replace(geometry, pads=(0, 0))
+    result = _window(lowering, x, [0], axis, replace(whole, kernel=1))
+    for member in range(1, geometry.kernel):
+        following = _window(lowering, x, [member], axis, replace(whole, kernel=member + 1))
         count = lowering.linear("Shape", following, start=axis, **after)
         start, along = lowering.constant([0]), lowering.constant([axis])
         result = lowering.linear("Slice", result, start, count, along)
@@ -86,10 +85,10 @@ def _chain(lowering: Lowering, x: str, axis: int, name: str, geometry: Geometry)
 
 def _padded(lowering: Lowering, x: str, geometries: Sequence[Geometry]) -> str:
     """`x` with the paper's padding around it."""
-    pads = [g["pads"][side] for side in (0, 1) for g in geometries]
-    if any(g["auto_pad"] not in ("NOTSET", "VALID") or g["ceil_mode"] for g in geometries):
+    pads = [g.pads[side] for side in (0, 1) for g in geometries]
+    if any(g.auto_pad not in ("NOTSET", "VALID") or g.ceil_mode for g in geometries):
         raise ModelError("a chain of sites takes neither 'SAME' padding nor 'ceil_mode'")
-    if not any(pads) or geometries[0]["auto_pad"] == "VALID":
+    if not any(pads) or geometries[0].auto_pad == "VALID":
         return x
     amounts, axes = lowering.constant(pads), lowering.constant(range(-len(geometries), 0))
     return lowering.linear("Pad", x, amounts, lowering.number(PAPER_PADDING), axes)
@@ -114,29 +113,18 @@ def _pool(
         for i, name in enumerate(AXIS_NAMES[rank]):
             x = _tree(lowering, x, i - rank, name, geometries[i])
         return x if floor <= LOWEST else lowering.site("floor", largest(1, floor), x)
-    if prod(g["kernel"] for g in geometries) <= MOST_MEMBERS:
-        return _fused(lowering, x, range(-rank, 0), "window", geometries, floor)
+    if Windows(tuple(geometries)).size <= MOST_MEMBERS:
+        return lowering.site("window", largest_in(Windows(tuple(geometries)), floor), x)
     for i, name in enumerate(AXIS_NAMES[rank]):
-        x = _fused(lowering, x, [i - rank], name, geometries[i : i + 1], floor)
+        x = lowering.site(name, largest_in(_along(geometries, i), floor), x)
     return x
 
 
-def _fused(
-    lowering: Lowering,
-    x: str,
-    axes: Sequence[int],
-    name: str,
-    geometries: Sequence[Geometry],
-    floor: float,
-) -> str:
-    """One site that takes all members of a window along `axes`."""
-    members = [x]
-    for axis, geometry in zip(axes, geometries, strict=True):
-        members = [
-            _window(lowering, part, [i], axis, geometry)
-            for part, i in product(members, range(geometry["kernel"]))
-        ]
-    return lowering.site(name, largest(len(members), floor), *members)
+def _along(geometries: Sequence[Geometry], axis: int) -> Windows:
+    """Windows along one of the axes."""
+    shared = geometries[axis]
+    still = Geometry(1, ceil_mode=shared.ceil_mode, auto_pad=shared.auto_pad)
+    return Windows(tuple(g if i == axis else still for i, g in enumerate(geometries)))
 
 
 def _build_pool(
@@ -158,14 +146,14 @@ def _build_pool(
             "must be positive, pads not negative"
         )
     geometries = [
-        {
-            "kernel": kernel[i],
-            "stride": strides[i],
-            "dilation": dilations[i],
-            "pads": [pads[i], pads[i + rank]],
-            "ceil_mode": attributes["ceil_mode"],
-            "auto_pad": attributes["auto_pad"],
-        }
+        Geometry(
+            kernel=kernel[i],
+            stride=strides[i],
+            dilation=dilations[i],
+            pads=(pads[i], pads[i + rank]),
+            ceil_mode=attributes["ceil_mode"],
+            auto_pad=attributes["auto_pad"],
+        )
         for i in range(rank)
     ]
     return _pool(lowering, x, geometries, attributes)
@@ -178,9 +166,7 @@ def _build_global(
     extents = attributes["extents"] or []
     if not extents or min(extents) < 1:
         raise ModelError(f"attribute 'extents' is {extents}; it needs positive sizes")
-    whole = {"stride": 1, "dilation": 1, "pads": [0, 0], "ceil_mode": 0, "auto_pad": "NOTSET"}
-    geometries = [{"kernel": extent, **whole} for extent in extents]
-    return _pool(lowering, x, geometries, attributes)
+    return _pool(lowering, x, [Geometry(extent) for extent in extents], attributes)
 
 
 SITES = (

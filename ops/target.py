@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from torch import Tensor
 
+from onnx2snn.ops.windows import Windows
+
 
 @dataclass(frozen=True)
 class Predicate:
@@ -32,6 +34,7 @@ class Target:
                own node is not f, or where its float attributes must be exact in float64.
     constants: the scalars that the bodies name, in the precision of the operands.
     fires:     when a binary neuron fires, if not where v >= f.
+    windowed:  what f is over the members of windows, where it is that.
     """
 
     name: str
@@ -40,10 +43,26 @@ class Target:
     body: str = ""
     constants: Mapping[str, float] = field(default_factory=dict, hash=False)
     fires: Predicate | None = None
+    windowed: Windowed | None = None
 
     def __call__(self, *currents: Tensor) -> Tensor:
         """f(x_1, ..., x_k), elementwise or along the axes that the function names."""
         return self.function(*currents)
+
+    def members(self, *currents: Tensor) -> list[Tensor]:
+        """What one neuron's f is a function of: the currents, or its window of a current."""
+        if self.windowed is None:
+            return list(currents)
+        (x,) = currents
+        return self.windowed.windows.members(x)
+
+
+@dataclass(frozen=True)
+class Windowed:
+    """An elementwise function of the members of windows over the last axes of one current."""
+
+    windows: Windows
+    function: Target
 
 
 def strict(target: Target) -> Target:

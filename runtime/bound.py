@@ -19,7 +19,7 @@ from onnx2snn.ops.errors import Onnx2SnnError
 from onnx2snn.ops.node import Node
 from onnx2snn.runtime.linear.arguments import axes_of, integers, per_axis
 from onnx2snn.runtime.linear.convolution import CONVOLUTIONS, window_pads
-from onnx2snn.runtime.linear.window import window_index
+from onnx2snn.runtime.linear.window import taken_index
 from onnx2snn.runtime.nodes import Operands
 from onnx2snn.runtime.packed import Sliding, packed_convolution, packed_product
 
@@ -131,11 +131,27 @@ def _window(form: Form) -> Bound | None:
     if form.signal is None:
         return None
     axis = form.node.attributes["axis"] % len(form.signal)
-    index = window_index(form.signal[axis], form.node.attributes, "cpu")
+    index = taken_index(form.signal[axis], form.node.attributes, "cpu")
     if not isinstance(index, slice):
         return None
     place = (*(slice(None),) * (axis + 1), index)
     return lambda x: x[place]
+
+
+def _concat(form: Form) -> Bound | None:
+    """Time and samples are one axis meanwhile: PyTorch then keeps channels last in memory."""
+    ranks = {len(shape) for shape in form.shapes.values()}
+    if len(form.shapes) < len(form.operands) or len(ranks) != 1:
+        return None
+    axis = form.node.attributes["axis"] % ranks.pop()
+    if not axis:
+        return None
+
+    def concat(*parts: Tensor) -> Tensor:
+        result = torch.cat([x.flatten(0, 1) for x in parts], axis)
+        return result.view(*parts[0].shape[:2], *result.shape[1:])
+
+    return concat
 
 
 _BINDERS: dict[str, Callable[[Form], Bound | None]] = {
@@ -143,6 +159,7 @@ _BINDERS: dict[str, Callable[[Form], Bound | None]] = {
     **dict.fromkeys(("Mul", "Div"), _scaling),
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshape),
     **dict.fromkeys(("ReduceMean", "ReduceSum"), _reduce),
+    "Concat": _concat,
     "Conv": _conv,
     "Gemm": _gemm,
     "MatMul": _matmul,

@@ -95,6 +95,10 @@ def accumulate(before: Tensor, increments: Tensor) -> Tensor:
     return result
 
 
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
 @dataclass
 class Signals:
     """Signals of one block of K steps.
@@ -106,6 +110,13 @@ class Signals:
     steps: int
     increments: dict[str, Span] = field(default_factory=dict)
     courses: dict[str, Course] = field(default_factory=dict)
+
+    def alone(self, name: str) -> bool:
+        """Whether no other signal lies in the memory of these increments."""
+        others = [span.values for other, span in self.increments.items() if other != name]
+        others += [c.moving.values for c in self.courses.values() if c.moving is not None]
+        memory = _memory(self.increments[name].values)
+        return all(_memory(values) != memory for values in others)
 
     def release(self, names: Sequence[str]) -> None:
         """Forget tensors that no later step reads."""

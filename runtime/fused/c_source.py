@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from onnx2snn.runtime.fused.expression import Expression, Instruction
+from onnx2snn.runtime.fused.operands_source import OWN, Operands
 
 CHUNK = 512
 MOST_OPERANDS = 16
@@ -130,30 +131,6 @@ FIRING = {
 }
 """From v, g = f + theta and eta: whether the neuron spikes, s, and dv, d."""
 
-_LOAD = """
-    float x{i}[CHUNK] __attribute__((aligned(64)));
-    if (rows[{i}] == 1) memcpy(x{i}, currents[{i}] + base, m * 4);
-    float r{i}[CHUNK]; int64_t first{i} = base / rows[{i}], count{i} = 0;
-    if (rows[{i}] != 1) {{
-      count{i} = (base + m - 1) / rows[{i}] - first{i} + 1;
-      memcpy(r{i}, currents[{i}] + first{i}, count{i} * 4);
-      spread(x{i}, r{i}, base, m, rows[{i}]);
-    }}"""
-_CHARGE = """
-      const float* d{i} = silence;
-      if (from[{i}] <= t && t < to[{i}]) {{
-        const float* d = changes[{i}] + (t - from[{i}]) * strides[{i}];
-        if (rows[{i}] == 1) d{i} = d + base;
-        else {{
-          for (int j = 0; j < count{i}; j++) r{i}[j] += d[first{i} + j];
-          spread(x{i}, r{i}, base, m, rows[{i}]);
-        }}
-      }}"""
-_ADD = "for (int j = 0; j < m; j++) x{i}[j] += d{i}[j];"
-_STORE = """
-    if (results[{i}] && rows[{i}] == 1) memcpy(results[{i}] + base, x{i}, m * 4);
-    if (results[{i}] && rows[{i}] != 1) memcpy(results[{i}] + first{i}, r{i}, count{i} * 4);"""
-
 KERNEL = """
 static inline vi fire({arguments}
     float* vs, const float* etas, const float* thetas, float* dvs, vi live) {{
@@ -166,14 +143,6 @@ static inline vi fire({arguments}
   return s;
 }}
 
-static inline void spread(float* x, const float* r, int64_t base, int m, int64_t length) {{
-  int64_t left = length - base % length;
-  for (int j = 0, i = 0; j < m; i++, left = length) {{
-    int end = j + left < m ? j + (int)left : m;
-    for (; j < end; j++) x[j] = r[i];
-  }}
-}}
-
 /* n neurons; steps [begin, end) of the block, of which [start, stop) fire. Operand i has one
    value per rows[i] neurons, increments changes[i] in steps [from[i], to[i]), strides[i] apart,
    and its currents after the block go to results[i] unless that is null. Step sizes and
@@ -182,10 +151,11 @@ static inline void spread(float* x, const float* r, int64_t base, int m, int64_t
 struct block {{
   int64_t n, begin, end, start, stop, period, threads; const int64_t* time;
   float* estimates; const float* step_sizes; const float* thresholds; float* increments;
-  const float* currents[{arity}]; const float* changes[{arity}]; float* results[{arity}];
-  int64_t rows[{arity}], from[{arity}], to[{arity}], strides[{arity}];
+  const float* currents[{tensors}]; const float* changes[{tensors}]; float* results[{tensors}];
+  int64_t rows[{tensors}], from[{tensors}], to[{tensors}], strides[{tensors}];
+  {fields}
 }};
-
+{helpers}
 /* One of several equal parts of the neurons; returns the number of spikes. */
 int64_t site_part(const struct block* b, int64_t part, int64_t pieces) {{
   const int64_t n = b->n, begin = b->begin, end = b->end, start = b->start, stop = b->stop;
@@ -204,7 +174,7 @@ int64_t site_part(const struct block* b, int64_t part, int64_t pieces) {{
     int m = (int)(n - base < most ? n - base : most);
     float v[CHUNK] __attribute__((aligned(64)));
     vi fired = {{0}}, lane = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}};
-    memcpy(v, estimates + base, m * 4);{load}
+    memcpy(v, estimates + base, m * 4);{begin_chunk}{load}
     for (int64_t t = begin; t < end; t++) {{{charge}
       if (t < start || t >= stop) {{ {add} continue; }}
       const float* eta = step_sizes + (t - start) * period + within;
@@ -237,28 +207,31 @@ int64_t site(const struct block* b) {{
 """
 
 
-def c_source(expression: Expression, alphabet: str) -> str:
+def c_source(expression: Expression, alphabet: str, operands: Operands = OWN) -> str:
     """The source of a site kernel for a target function and a spike alphabet."""
-    operands = range(expression.arity)
-    statements = [f"vf x{i} = load(xs{i}) + load(ds{i}); store(xs{i}, x{i});" for i in operands]
-    statements += [_statement(i) for i in expression.instructions]
+    arity = expression.arity
 
     def each(template: str) -> str:
-        return "".join(template.format(i=i) for i in operands)
+        return "".join(template.format(i=i) for i in range(arity))
 
+    statements = [operands.value.format(i=i) for i in range(arity)]
+    statements += [_statement(i) for i in expression.instructions]
     kernel = KERNEL.format(
-        arity=expression.arity,
-        arguments=each("float* xs{i}, const float* ds{i}, "),
+        tensors=arity if operands is OWN else 1,
+        arguments=each(operands.argument),
         body="\n  ".join(statements),
         result=_literal(expression.result),
         firing=FIRING[alphabet],
-        load=each(_LOAD),
-        charge=each(_CHARGE),
-        add=each(_ADD),
-        passed=each("x{i} + j, d{i} + j,"),
-        beyond=each("x{i} + whole, c{i},"),
-        spare=each(", c{i}[LANES] = {{0}}"),
-        tail=each(" memcpy(c{i}, d{i} + whole, bytes);"),
-        store=each(_STORE),
+        fields=operands.fields,
+        helpers=operands.helpers,
+        begin_chunk=operands.begin.format(arity=arity),
+        load=each(operands.load),
+        charge=each(operands.charge),
+        add=each(operands.add),
+        passed=each(operands.passed),
+        beyond=each(operands.beyond),
+        spare=each(operands.spare),
+        tail=each(operands.tail),
+        store=each(operands.store),
     )
     return PRELUDE.replace("@CHUNK@", str(CHUNK)) + kernel

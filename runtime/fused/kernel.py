@@ -15,9 +15,30 @@ from onnx2snn.ops.target import Target
 from onnx2snn.runtime.fused.build import build
 from onnx2snn.runtime.fused.c_source import FIRING, MOST_OPERANDS, c_source
 from onnx2snn.runtime.fused.expression import trace
+from onnx2snn.runtime.fused.operands_source import OWN, WINDOWED
 
 # Neurons times steps below which a second thread costs more than it brings.
 ALONE = 1 << 15
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Where neurons find the members of their windows in a tensor.
+
+    Neuron n lies in run n // run, which is window n // run % W of one part of the tensor; member i
+    is run places[i, w] of the `inside` runs of that part.
+
+    places: shape [members, W], integers of 32 bits.
+    """
+
+    places: Tensor
+    inside: int
+    run: int
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        """Arguments of a kernel."""
+        return self.places.data_ptr(), self.places.shape[1], self.inside, self.run
 
 
 @dataclass(frozen=True)
@@ -27,6 +48,8 @@ class Charge:
     current: x(t0), one value per `rows` neurons.
     changes: increments of current, time in front, from step `start` on; None if there are none.
     result:  where x after the block goes, None where nobody reads it.
+    reading: how windows lie in it, where the target is a function of those. Kernels leave `result`
+             to `settle` then.
     """
 
     current: Tensor
@@ -34,11 +57,19 @@ class Charge:
     changes: Tensor | None = None
     start: int = 0
     result: Tensor | None = None
+    reading: Reading | None = None
 
     @property
     def stop(self) -> int:
         """The step after the last one with increments."""
         return self.start + (0 if self.changes is None else self.changes.shape[0])
+
+    def settle(self) -> None:
+        """Behind a kernel: x after the block, where windows keep it from being added up there."""
+        if self.reading is None or self.result is None or self.changes is None:
+            return
+        for change in self.changes:
+            self.result.add_(change)
 
 
 @dataclass(frozen=True)
@@ -84,6 +115,7 @@ class SiteKernel:
                 *(c.start for c in charges),
                 *(c.stop for c in charges),
                 *(c.current.numel() for c in charges),
+                *(word for c in charges if c.reading for word in c.reading.words),
             ),
         )
         return self.function(block.buffer_info()[0])
@@ -91,10 +123,13 @@ class SiteKernel:
 
 def site_kernel(target: Target, alphabet: str) -> SiteKernel | None:
     """The kernel of a site, None where none can be made: eager code takes over."""
-    if target.arity > MOST_OPERANDS or alphabet not in FIRING:
+    if alphabet not in FIRING:
         return None
-    expression = trace(target)
-    return None if expression is None else _compiled(c_source(expression, alphabet))
+    over = target if target.windowed is None else target.windowed.function
+    expression = trace(over) if over.arity <= MOST_OPERANDS else None
+    if expression is None:
+        return None
+    return _compiled(c_source(expression, alphabet, OWN if over is target else WINDOWED))
 
 
 @cache

@@ -7,7 +7,7 @@ adds up its increments, and the last one stores the sum.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from onnx2snn.ops.windows import Windows
 from onnx2snn.runtime.fused.c_source import CHUNK
-from onnx2snn.runtime.fused.kernel import Charge, SiteKernel, site_kernel
+from onnx2snn.runtime.fused.kernel import Charge, Reading, SiteKernel, site_kernel
 from onnx2snn.runtime.fused.triton_kernel import TritonKernel, triton_kernel
 from onnx2snn.runtime.plan import DifferenceStep, Plan, SiteStep, step_inputs, step_outputs
 from onnx2snn.runtime.signals import Signals, Span
@@ -26,6 +27,8 @@ from onnx2snn.runtime.state import Parameters, State
 CHANNELS_LAST = (0, 2, 3, 1)
 # Parameters are spread over memory up to this many numbers per site.
 MOST_PARAMETERS = 1 << 24
+# Windows are read at places of 32 bits.
+MOST_PLACES = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,16 @@ class Layout:
         while kept and here[kept - 1] == 1:
             kept -= 1
         return prod(full[kept:]) if here[:kept] == full[:kept] else 0
+
+    def reading(self, windows: Windows, shape: torch.Size, device: torch.device) -> Reading | None:
+        """How the neurons' windows lie in a tensor; None where kernels cannot tell."""
+        axes = range(len(shape) - len(windows.geometries), len(shape))
+        first, last = (self.order.index(axis) for axis in (axes[0], axes[-1]))
+        if self.order[first : last + 1] != tuple(axes) or shape.numel() >= MOST_PLACES:
+            return None
+        extents = [shape[axis] for axis in axes]
+        run = prod(shape[axis] for axis in self.order[last + 1 :])
+        return Reading(windows.places(extents, device), prod(extents), run)
 
 
 def _layout(parameters: Parameters, shape: torch.Size) -> Layout | None:
@@ -159,7 +172,7 @@ class FusedSites:
         if silent and all(c.changes is None or c.result is None for c in charges):
             return True
         estimates = self._own(output, layout, state, keep=output in self.plan.integrated)
-        increments = estimates.new_empty((part.stop - part.start, estimates.numel()))
+        increments = self._room(index, step, charges, part, estimates, signals)
         time = state.time + part.start
         spikes = kernel(
             charges,
@@ -171,6 +184,7 @@ class FusedSites:
         )
         for operand, charge in zip(step.site.operands, charges, strict=True):
             if charge.result is not None:
+                charge.settle()
                 shape = state.values[operand].shape
                 state.values[operand] = layout.shaped(charge.result, shape)
         if not silent:
@@ -178,6 +192,29 @@ class FusedSites:
             change = layout.shaped(increments, before.shape, 1)
             signals.increments[output] = Span(part.start, change)
         return True
+
+    def _room(
+        self,
+        index: int,
+        step: SiteStep,
+        charges: Sequence[Charge],
+        part: slice,
+        estimates: Tensor,
+        signals: Signals,
+    ) -> Tensor:
+        """Memory for what the site sends: that of an operand's increments which nobody else reads.
+
+        A kernel reads increments of a neuron and time step before it writes its own.
+        """
+        shape = torch.Size((part.stop - part.start, estimates.numel()))
+        for name, charge in zip(step.site.operands, charges, strict=True):
+            changes, start = charge.changes, charge.start
+            if changes is None or charge.reading or charge.rows != 1 or start != part.start:
+                continue
+            last = name in self.plan.last_use[index] and signals.alone(name)
+            if last and changes.numel() == shape.numel():
+                return changes.view(shape)
+        return estimates.new_empty(shape)
 
     def layout(self, name: str, shape: torch.Size) -> Layout | None:
         """How the neurons of a site lie in memory; None where eager code must run it."""
@@ -212,25 +249,37 @@ class FusedSites:
     ) -> list[Charge] | None:
         charges = []
         for name in step.site.operands:
-            charge = self._charge(index, name, layout, state, signals)
+            charge = self._charge(index, step, name, layout, state, signals)
             if charge is None:
                 return None
             charges.append(charge)
         return charges
 
     def _charge(
-        self, index: int, name: str, layout: Layout, state: State, signals: Signals
+        self,
+        index: int,
+        step: SiteStep,
+        name: str,
+        layout: Layout,
+        state: State,
+        signals: Signals,
     ) -> Charge | None:
         """What the operand `name` brings along; None where eager code must look at it."""
-        if name not in self.plan.varying:
-            return Charge(self._static(name, layout, state), 1)
         course, change = signals.courses.get(name), signals.increments.get(name)
-        value = state.values[name] if course is None else course.before
-        rows = layout.rows(value.shape)
+        value = self.value(name, state) if course is None else course.before
+        reading = None
+        if step.site.target.windowed is not None:
+            reading = layout.reading(step.site.target.windowed.windows, value.shape, self.device)
+            if reading is None:
+                return None
+        if name not in self.plan.varying:
+            shape = layout.shape if reading is None else value.shape
+            return Charge(self._static(name, shape, layout, state), 1, reading=reading)
+        rows = layout.rows(value.shape) if reading is None else 1
         if not rows or (change is None and course is not None and course.moving is not None):
             return None
         if change is None:
-            return Charge(layout.flat(value), rows)
+            return Charge(layout.flat(value), rows, reading=reading)
         result = None
         if course is None and self.last_reader.get(name) == index:
             if rows == 1:
@@ -239,13 +288,16 @@ class FusedSites:
             else:
                 result = value.new_empty(value.numel())
         changes = layout.flat(change.values, 1)
-        return Charge(layout.flat(value), rows, changes, change.start, result)
+        return Charge(layout.flat(value), rows, changes, change.start, result, reading)
 
-    def _static(self, name: str, layout: Layout, state: State) -> Tensor:
-        """An operand that does not change, spread over the site and kept for its other blocks."""
-        key = (name, layout.shape, layout.order)
+    def value(self, name: str, state: State) -> Tensor:
+        """A tensor of the state, or a constant."""
+        value = state.values.get(name)
+        return self.constants[name] if value is None else value
+
+    def _static(self, name: str, shape: torch.Size, layout: Layout, state: State) -> Tensor:
+        """An operand that does not change, spread over `shape` and kept for its other blocks."""
+        key = (name, shape, layout.order)
         if key not in state.spread:
-            value = state.values.get(name)
-            value = self.constants[name] if value is None else value
-            state.spread[key] = layout.flat(value.expand(layout.shape))
+            state.spread[key] = layout.flat(self.value(name, state).expand(shape))
         return state.spread[key]

@@ -42,11 +42,7 @@ class TritonKernel:
         begin = min((part[0], *(c.start for c in moving)))
         end = max((part[1], *(c.stop for c in moving)))
         n, spikes = estimates.numel(), torch.zeros((), dtype=torch.int64, device=estimates.device)
-        operands: list[Any] = []
-        for charge in charges:
-            changes = charge.current if charge.changes is None else charge.changes
-            result = torch.empty_like(charge.current) if charge.result is None else charge.result
-            operands += [charge.current, changes, result, charge.rows, charge.start, charge.stop]
+        operands = [argument for charge in charges for argument in _arguments(charge)]
         grid = ((n + BLOCK - 1) // BLOCK,)
         self.function[grid](
             *operands,
@@ -57,12 +53,23 @@ class TritonKernel:
         return spikes
 
 
+def _arguments(charge: Charge) -> list[Any]:
+    changes = charge.current if charge.changes is None else charge.changes
+    reading, span = charge.reading, (charge.start, charge.stop)
+    if reading is not None:
+        windows = (reading.places.shape[1], reading.inside, reading.run)
+        return [charge.current, changes, charge.current.numel(), *span, reading.places, *windows]
+    result = torch.empty_like(charge.current) if charge.result is None else charge.result
+    return [charge.current, changes, result, charge.rows, *span]
+
+
 def triton_kernel(target: Target, alphabet: str) -> TritonKernel | None:
     """The kernel of a site, None where none can be made: eager code takes over."""
-    expression = trace(target)
+    over = target if target.windowed is None else target.windowed.function
+    expression = trace(over)
     if expression is None or importlib.util.find_spec("triton") is None:
         return None
-    return _compiled(triton_source(expression, alphabet))
+    return _compiled(triton_source(expression, alphabet, windowed=over is not target))
 
 
 @cache

@@ -6,6 +6,8 @@ registers: per step it reads one increment per operand and writes one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from onnx2snn.runtime.fused.expression import Expression, Instruction
 
 _INFIX = {
@@ -88,24 +90,60 @@ def _literal(value: str | float) -> str:
     return value if isinstance(value, str) else f"({value!r})".replace("inf", 'float("inf")')
 
 
-def triton_source(expression: Expression, alphabet: str) -> str:
-    """The source of a module whose function `site` is the kernel."""
-    operands = range(expression.arity)
+@dataclass(frozen=True)
+class _Operands:
+    """Pieces of source: the arguments, and what is done about every operand i.
 
-    def each(template: str) -> str:
-        return "\n".join(template.format(i=i) for i in operands)
+    begin: before any of it.
+    """
 
-    names = " ".join(f"x{i}_ptr, dx{i}_ptr, y{i}_ptr, rows{i}, from{i}, to{i}," for i in operands)
-    charge = """        size{i} = (n + rows{i} - 1) // rows{i}
+    arguments: str
+    begin: str
+    load: str
+    charge: str
+    store: str
+
+
+_OWN = _Operands(
+    arguments="x{i}_ptr, dx{i}_ptr, y{i}_ptr, rows{i}, from{i}, to{i},",
+    begin="",
+    load="    x{i} = tl.load(x{i}_ptr + index // rows{i}, inside, 0.0)",
+    charge="""        size{i} = (n + rows{i} - 1) // rows{i}
         d = tl.load(dx{i}_ptr + (t - from{i}) * size{i} + index // rows{i},
                     inside & (t >= from{i}) & (t < to{i}), 0.0)
-        x{i} = x{i} + d"""
+        x{i} = x{i} + d""",
+    store="    tl.store(y{i}_ptr + index // rows{i}, x{i}, inside)",
+)
+# As in `operands_source`.
+_WINDOWED = _Operands(
+    arguments="",
+    begin="""    part = index // run // windows * cells
+    window = index // run % windows
+""",
+    load="""    place{i} = part + tl.load(places_ptr + {i} * windows + window, inside, 0)
+    at{i} = place{i} * run + index % run
+    x{i} = tl.load(x_ptr + at{i}, inside, 0.0)""",
+    charge="""        d = tl.load(dx_ptr + (t - first) * size + at{i},
+                    inside & (t >= first) & (t < last), 0.0)
+        x{i} = x{i} + d""",
+    store="",
+)
+_WINDOWED_ARGUMENTS = "x_ptr, dx_ptr, size, first, last, places_ptr, windows, cells, run,"
+
+
+def triton_source(expression: Expression, alphabet: str, windowed: bool = False) -> str:
+    """The source of a module whose function `site` is the kernel."""
+    operands = _WINDOWED if windowed else _OWN
+
+    def each(template: str) -> str:
+        return "\n".join(template.format(i=i) for i in range(expression.arity))
+
     return _HEAD.format(
-        operands=names,
-        load=each("    x{i} = tl.load(x{i}_ptr + index // rows{i}, inside, 0.0)"),
-        charge=each(charge),
+        operands=_WINDOWED_ARGUMENTS if windowed else each(operands.arguments).replace("\n", " "),
+        load=operands.begin + each(operands.load),
+        charge=each(operands.charge),
         body="\n".join(_statement(i) for i in expression.instructions),
         result=_literal(expression.result),
         fire=_FIRING[alphabet],
-        store=each("    tl.store(y{i}_ptr + index // rows{i}, x{i}, inside)"),
+        store=each(operands.store),
     )

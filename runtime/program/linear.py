@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from onnx2snn.runtime.linear.arguments import axes_of, integers
 from onnx2snn.runtime.program.convolution import convolution
-from onnx2snn.runtime.program.moves import copied, pointwise
+from onnx2snn.runtime.program.moves import copied, joined, pointwise
 from onnx2snn.runtime.program.product import gemm, matmul
 from onnx2snn.runtime.program.signal import Signal, UnsupportedError, dense, merged, packed_like
 from onnx2snn.runtime.program.step import BoundStep
@@ -27,6 +27,11 @@ def _scaling(writer: Writer, step: BoundStep) -> Signal:
     (position,) = step.binding.shapes
     factor = step.constant(1 - position)
     return pointwise(writer, _ONE_FACTOR[step.node.op_type], step.signal, factor)
+
+
+def _concat(writer: Writer, step: BoundStep) -> Signal:
+    rank = step.signals[0].view.dim() - 1
+    return joined(writer, step.signals, step.node.attributes["axis"] % rank + 1)
 
 
 def _view(writer: Writer, step: BoundStep) -> Signal:
@@ -73,6 +78,7 @@ BY_OP_TYPE: dict[str, Callable[[Writer, BoundStep], Signal]] = {
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshape),
     **dict.fromkeys(("ReduceMean", "ReduceSum"), _reduce),
     **dict.fromkeys(("Transpose", "Window"), _view),
+    "Concat": _concat,
     "Conv": convolution,
     "Gemm": gemm,
     "MatMul": matmul,

@@ -30,6 +30,16 @@ def ordered(writer: Writer, signal: Signal, order: Sequence[int]) -> Signal:
     return copied(writer, signal, dense(signal.view.shape, lifted))
 
 
+def joined(writer: Writer, signals: Sequence[Signal], axis: int) -> Signal:
+    """Signals one after the other along an axis, in the order in memory of the first."""
+    first, sizes = signals[0].view, [signal.view.shape[axis] for signal in signals]
+    shape = (*first.shape[:axis], sum(sizes), *first.shape[axis + 1 :])
+    result = writer.new(dense(shape, sorted(range(first.dim()), key=lambda i: -first.stride()[i])))
+    for signal, part in zip(signals, torch.split(result.view, sizes, axis), strict=True):
+        _emit(writer, "copy", result.seen(part), (signal.view, signal.view), (signal, signal))
+    return result
+
+
 def pointwise(writer: Writer, operation: str, a: Signal, b: Signal | Tensor) -> Signal:
     """a + b, a - b, a * b or a / b, broadcast; a tensor b is the same at every time."""
     other = b.view if isinstance(b, Signal) else meta_like(b)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from torch import Tensor
 
@@ -66,7 +66,7 @@ class Recipe:
         signals: dict[str, Signal] = {}
         fused = self.executor.fused
         assert isinstance(fused, FusedSites)
-        sites = SiteWriter(fused, state.shapes, signals)
+        sites = SiteWriter(fused, state.shapes, signals, partial(fused.value, state=state))
         number = 0
         for index, step in enumerate(self.executor.plan.steps):
             if isinstance(step, SiteStep):

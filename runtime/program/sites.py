@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from onnx2snn.runtime.fused.kernel import SiteKernel
 from onnx2snn.runtime.fused.sites import FusedSites, Layout
@@ -19,7 +20,8 @@ from onnx2snn.runtime.program.writer import Place, Slot, Word, Writer, at
 class Operand:
     """What a site reads: its value before the block, changes, and where the new value goes.
 
-    spare: where that is where others may still read the old one; None if it is in place.
+    spare:   where that is where others may still read the old one; None if it is in place.
+    reading: how windows lie in it, as arguments of the kernel, which then leaves the value alone.
     """
 
     slot: Slot
@@ -27,6 +29,7 @@ class Operand:
     changes: Place | None = None
     steps: int = 0
     spare: Buffer | None = None
+    reading: tuple[Word, ...] = ()
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -41,11 +44,13 @@ class SiteWriter:
     """Writes instructions for sites of these kernels.
 
     shapes: of the tensors that vary.
+    values: of those that do not.
     """
 
     fused: FusedSites
     shapes: Mapping[str, torch.Size]
     signals: Mapping[str, Signal]
+    values: Callable[[str], Tensor]
 
     def write(self, writer: Writer, step: SiteStep, number: int) -> Signal:
         """The increments of a site; `number` is its place among all sites."""
@@ -54,7 +59,7 @@ class SiteWriter:
         kernel, layout = self.fused.kernels.get(name), self.fused.layout(name, shape)
         if not isinstance(kernel, SiteKernel) or layout is None:
             raise UnsupportedError("a site without a kernel")
-        operands = [self._operand(writer, x, layout, name) for x in step.site.operands]
+        operands = [self._operand(writer, x, layout, step) for x in step.site.operands]
         estimates = writer.slots.slot("estimate", output, shape, layout.order)
         result = writer.new(dense((writer.steps, *shape), (0, *(i + 1 for i in layout.order))))
         part = (0, writer.steps)
@@ -64,21 +69,43 @@ class SiteWriter:
             *(estimates.place, writer.constant(layout.step_sizes)),
             *(writer.constant(layout.thresholds), at(result)),
             *(word for words in zip(*(x.words for x in operands), strict=True) for word in words),
+            *(word for x in operands for word in x.reading),
             spikes=writer.slots.spikes(number),
         )
         for operand in operands:
             if operand.spare is not None:
                 kept(writer, operand.spare, operand.slot)
+            if operand.reading and operand.changes is not None:
+                size, place = operand.slot.size, operand.slot.place
+                writer.emit("integration", writer.steps, size, operand.changes, place)
         return result
 
-    def _operand(self, writer: Writer, name: str, layout: Layout, site: str) -> Operand:
-        if name not in self.shapes:
-            return Operand(writer.slots.slot("static", name, layout.shape, layout.order, site))
-        shape = self.shapes[name]
-        rows = layout.rows(shape)
+    def _operand(self, writer: Writer, name: str, layout: Layout, step: SiteStep) -> Operand:
+        site, static = step.site.name, name not in self.shapes
+        shape = self.values(name).shape if static else self.shapes[name]
+        reading = self._reading(writer, shape, layout, step)
+        if static:
+            spread = shape if reading else layout.shape
+            slot = writer.slots.slot("static", name, spread, layout.order, site)
+            return Operand(slot, reading=reading)
+        rows = 1 if reading else layout.rows(shape)
         if not rows or name not in self.signals:
             raise UnsupportedError("an operand that the kernel cannot spread")
         slot = writer.slots.slot("value", name, shape, layout.order, site)
         signal = ordered(writer, self.signals[name], layout.order)
+        if reading:
+            return Operand(slot, 1, at(signal), writer.steps, reading=reading)
         spare = None if rows == 1 else writer.room(slot.size)
         return Operand(slot, rows, at(signal), writer.steps, spare)
+
+    def _reading(
+        self, writer: Writer, shape: torch.Size, layout: Layout, step: SiteStep
+    ) -> tuple[Word, ...]:
+        """How windows lie in a tensor; () where the target is no function of windows."""
+        windowed = step.site.target.windowed
+        if windowed is None:
+            return ()
+        found = layout.reading(windowed.windows, shape, torch.device("cpu"))
+        if found is None:
+            raise UnsupportedError("windows that the kernel cannot find")
+        return (writer.constant(found.places), *found.words[1:])

@@ -62,10 +62,20 @@ def _target(site: Site, attributes: Mapping[str, Any]) -> Callable[..., Array]:
         "tanh": np.tanh,
         "maximum": np.maximum,
         "largest": lambda *x: np.maximum.reduce([*x, np.full_like(x[0], attributes["floor"])]),
+        "largest in a window": lambda x: np.maximum(_pooled(x, attributes), attributes["floor"]),
         "square": lambda x: x * x,
         "gelu(approximate=none)": _gelu,
         f"x1/sqrt(x2+{epsilon:g})": lambda a, b: a / np.sqrt(np.maximum(b, 0) + epsilon),
     }[site.target.name]
+
+
+def _pooled(x: Array, attributes: Mapping[str, Any]) -> Array:
+    names = ("kernel_shape", "strides", "pads")
+    known = {name: attributes[name] for name in names if attributes.get(name)}
+    (result,) = ReferenceEvaluator(helper.make_node("MaxPool", ["x"], ["y"], **known)).run(
+        None, {"x": x}
+    )
+    return np.asarray(result)
 
 
 def _window(x: Array, geometry: Mapping[str, Any]) -> Array:

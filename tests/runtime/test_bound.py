@@ -43,6 +43,8 @@ ROWS: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
     "flatten": ("Flatten", {}, [(2, 4, 3)]),
     "mean": ("ReduceMean", {"keepdims": 0}, [(2, 4, 3, 5), INTEGERS]),
     "total": ("ReduceSum", {}, [(2, 4, 3, 5), INTEGERS]),
+    "concat": ("Concat", {"axis": 1}, [(2, 4, 3, 5), (2, 1, 3, 5)]),
+    "concat_last": ("Concat", {"axis": -1}, [(2, 4), (2, 3)]),
     "window": (
         "Window",
         {
@@ -55,6 +57,8 @@ ROWS: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
 # What binding leaves to `runtime.lifted`.
 UNBOUND: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
     "uneven_pads": ("Conv", {"pads": [0, 1, 1, 1]}, [(2, 4, 6, 5), weights(6, 4, 3, 3)]),
+    "concat_of_samples": ("Concat", {"axis": 0}, [(2, 4), (3, 4)]),
+    "concat_with_a_constant": ("Concat", {"axis": 1}, [(2, 4), weights(2, 3)]),
     "varying_weight": ("MatMul", {}, [weights(4, 5), (5, 3)]),
     "larger_factor": ("Mul", {}, [(4,), weights(2, 3, 4)]),
     "ranks": ("Add", {}, [(2, 4, 3), (3,)]),

@@ -3,6 +3,7 @@
 A script, since the interpreter is chosen when Triton is first imported.
 """
 
+import test_fused_windows
 import torch
 from test_fused import case
 
@@ -37,3 +38,9 @@ for target in (
         assert differing.float().mean() < 3e-3, (target.name, alphabet)
         assert abs(int(spikes) - int(block.spikes.sum())) <= steps * int(differing.sum())
         torch.testing.assert_close(ends, currents[:, -1], rtol=1e-5, atol=1e-5)
+
+for alphabet in ALPHABETS:
+    for moving in (True, False):
+        kernel = triton_kernel(test_fused_windows.TARGET, alphabet)
+        assert kernel is not None, "windows"
+        test_fused_windows.check(kernel, alphabet, moving)
