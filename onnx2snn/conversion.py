@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import onnx
 import torch
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
 from onnx2snn import files
 from onnx2snn.annotate import annotate
@@ -47,7 +48,14 @@ from onnx2snn.match import Matched, match
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.schedule import SCHEDULES, integration
 from onnx2snn.runtime.graph import read_graph
-from onnx2snn.runtime.loading import check_schema, load_model, plain_outputs, sha256
+from onnx2snn.runtime.loading import (
+    apart,
+    check_schema,
+    is_large,
+    load_model,
+    plain_outputs,
+    sha256,
+)
 from onnx2snn.runtime.open import REFUSALS_KEY, is_spiking, know_operators
 from onnx2snn.runtime.plan import Plan, compile_plan
 from onnx2snn.settings import AUTO, Settings
@@ -216,11 +224,29 @@ def _warn_of_samples(task: Task, feed: calibration_data.Feed) -> None:
 def save(model: onnx.ModelProto, path: str | Path, *, force: bool = False) -> None:
     """Check `model` and write it to `path`, whole or not at all.
 
-    Raises UsageError where `path` exists, unless `force`, or cannot be written.
+    Weights of more than a GiB go to a file of their own beside it, `path` with ".data" behind it.
+    Raises UsageError where a file exists, unless `force`, or cannot be written.
     """
     check_schema(model)
-    data = model.SerializeToString()
-    files.write(Path(path), lambda stream: stream.write(data), force=force)
+    path = Path(path)
+    if not is_large(model):
+        data = model.SerializeToString()
+        files.write(path, lambda stream: stream.write(data), force=force)
+        return
+    files.check_output(path, force=force)
+    beside = path.with_name(f"{path.name}.data")
+    light, weights = apart(model, beside.name)
+
+    def fill(stream: IO[bytes]) -> None:
+        for tensor in weights:
+            stream.write(numpy_helper.to_array(tensor).tobytes())
+
+    files.write(beside, fill, force=force)
+    try:
+        files.write(path, lambda stream: stream.write(light.SerializeToString()), force=force)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def _check_coverage(report: Coverage, settings: Settings) -> None:

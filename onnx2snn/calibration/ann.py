@@ -10,6 +10,8 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from onnx import numpy_helper
+from onnxruntime import OrtValue
 from torch import Tensor
 
 from onnx2snn.ops import BY_OP_TYPE
@@ -18,6 +20,7 @@ from onnx2snn.ops.lowering import Site
 from onnx2snn.ops.node import Node
 from onnx2snn.ops.schema import BODY_OPSET
 from onnx2snn.runtime.linear import LINEAR
+from onnx2snn.runtime.loading import apart, is_large
 from onnx2snn.runtime.nodes import NodeRunner
 from onnx2snn.runtime.plan import SiteStep
 
@@ -35,13 +38,27 @@ def open_onnxruntime(model: onnx.ModelProto | str) -> onnxruntime.InferenceSessi
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    source = model if isinstance(model, str) else model.SerializeToString()
+    source, weights = (model, []) if isinstance(model, str) else _serialised(model, options)
     try:
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
         remedy = "; it may know it in float32" if "NOT_IMPLEMENTED" in reason else ""
         raise ModelError(f"onnxruntime cannot open the model: {reason}{remedy}") from error
+    session.weights = weights  # which it reads where they are, as long as it lives
+    return session
+
+
+def _serialised(
+    model: onnx.ModelProto, options: onnxruntime.SessionOptions
+) -> tuple[bytes, list[OrtValue]]:
+    """The model as one message, and large weights by its side."""
+    weights = []
+    if is_large(model):
+        model, heavy = apart(model, "memory")
+        weights = [OrtValue.ortvalue_from_numpy(numpy_helper.to_array(tensor)) for tensor in heavy]
+        options.add_external_initializers([tensor.name for tensor in heavy], weights)
+    return model.SerializeToString(), weights
 
 
 def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:

@@ -21,6 +21,10 @@ _INT_KINDS = {"value_int": np.int64, "value_ints": np.int64}
 
 Weights = dict[str, onnx.TensorProto]
 
+# A protobuf message holds at most 2 GB, and to make one of a model takes its memory twice.
+MOST_BYTES = 1 << 30
+_PLAIN = frozenset("?bBhHiIlLqQefd")
+
 
 def detach(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Weights]:
     """Copy a model but for its heavy stored tensors, which become inputs of the copy.
@@ -55,6 +59,44 @@ def detach(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Weights]:
         for name, tensor in weights.items()
     )
     return light, weights
+
+
+def is_large(model: onnx.ModelProto) -> bool:
+    """Whether the stored tensors are more than one message should hold."""
+    return sum(map(_size, model.graph.initializer)) > MOST_BYTES
+
+
+def apart(model: onnx.ModelProto, location: str) -> tuple[onnx.ModelProto, list[onnx.TensorProto]]:
+    """A copy of a model whose heavy initialisers are external data of a file `location`.
+
+    Also these tensors, the model's own, in the order of the file.
+    """
+    light = onnx.ModelProto()
+    _copy_fields(model, light, except_for=("graph",))
+    _copy_fields(model.graph, light.graph, except_for=("initializer",))
+    heavy, offset = [], 0
+    for tensor in model.graph.initializer:
+        if _size(tensor) <= _HEAVY:
+            light.graph.initializer.append(tensor)
+            continue
+        heavy.append(tensor)
+        moved = light.graph.initializer.add(
+            name=tensor.name,
+            data_type=tensor.data_type,
+            dims=tensor.dims,
+            data_location=onnx.TensorProto.EXTERNAL,
+        )
+        entries = {"location": location, "offset": offset, "length": _size(tensor)}
+        for key, value in entries.items():
+            moved.external_data.add(key=key, value=str(value))
+        offset += _size(tensor)
+    return light, heavy
+
+
+def _size(tensor: onnx.TensorProto) -> int:
+    """Bytes of the data, 0 where it is of a kind that is not stored as plain numbers."""
+    kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    return prod(tensor.dims) * kind.itemsize if kind.char in _PLAIN else 0
 
 
 def lower_constants(model: onnx.ModelProto) -> None:
