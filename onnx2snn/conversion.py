@@ -233,7 +233,6 @@ def save(model: onnx.ModelProto, path: str | Path, *, force: bool = False) -> No
         data = model.SerializeToString()
         files.write(path, lambda stream: stream.write(data), force=force)
         return
-    files.check_output(path, force=force)
     beside = path.with_name(f"{path.name}.data")
     light, weights = apart(model, beside.name)
 
@@ -241,12 +240,8 @@ def save(model: onnx.ModelProto, path: str | Path, *, force: bool = False) -> No
         for tensor in weights:
             stream.write(numpy_helper.to_array(tensor).tobytes())
 
-    files.write(beside, fill, force=force)
-    try:
-        files.write(path, lambda stream: stream.write(light.SerializeToString()), force=force)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    data = light.SerializeToString()
+    files.write_together({beside: fill, path: lambda stream: stream.write(data)}, force=force)
 
 
 def _check_coverage(report: Coverage, settings: Settings) -> None:

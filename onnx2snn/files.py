@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from onnx2snn.ops.errors import UsageError
+
+Fill = Callable[[IO[bytes]], object]
 
 
 def check_output(path: Path, *, force: bool) -> None:
@@ -23,23 +26,38 @@ def check_output(path: Path, *, force: bool) -> None:
         raise UsageError(f"{path} cannot be written: no permission in {path.parent}")
 
 
-def write(path: Path, fill: Callable[[IO[bytes]], object], *, force: bool) -> None:
+def write(path: Path, fill: Fill, *, force: bool) -> None:
     """Write `path` through a temporary file beside it, renamed when complete."""
-    check_output(path, force=force)
+    write_together({path: fill}, force=force)
+
+
+def write_together(fills: Mapping[Path, Fill], *, force: bool) -> None:
+    """Write several files; none is replaced before all are complete."""
+    for path in fills:
+        check_output(path, force=force)
+    temporaries: dict[Path, Path] = {}
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
-    temporary = Path(name)
+        for path, fill in fills.items():
+            with _reported(path):
+                descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+                temporaries[path] = Path(name)
+                with os.fdopen(descriptor, "wb") as stream:
+                    fill(stream)
+                temporaries[path].chmod(0o666 & ~_umask())
+        for path, temporary in temporaries.items():
+            with _reported(path):
+                temporary.replace(path)
+    finally:
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            fill(stream)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        yield
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import onnx
@@ -11,6 +12,7 @@ import pytest
 
 import onnx2snn
 from models.digits import FOLDER
+from onnx2snn import files
 from onnx2snn.conversion import save
 from onnx2snn.ops.errors import UsageError
 from onnx2snn.runtime.loading import detach
@@ -61,3 +63,17 @@ def test_neither_file_is_replaced_unasked(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(UsageError, match="exists"):
         save(model, path)
     assert not beside.exists()
+
+
+def test_older_files_outlive_a_write_that_fails(tmp_path: Path) -> None:
+    older, path = tmp_path / "net.onnx.data", tmp_path / "net.onnx"
+    older.write_bytes(b"weights")
+
+    def failing(stream: IO[bytes]) -> None:
+        raise OSError(28, "No space left on device")
+
+    fills = {older: lambda stream: stream.write(b"new"), path: failing}
+    with pytest.raises(UsageError, match=r"net\.onnx cannot be written: No space"):
+        files.write_together(fills, force=True)
+    assert older.read_bytes() == b"weights"
+    assert list(tmp_path.iterdir()) == [older]
