@@ -49,6 +49,11 @@ class Target:
         """f(x_1, ..., x_k), elementwise or along the axes that the function names."""
         return self.function(*currents)
 
+    @property
+    def over_members(self) -> Target:
+        """f as an elementwise function of `members`."""
+        return self if self.windowed is None else self.windowed.function
+
     def members(self, *currents: Tensor) -> list[Tensor]:
         """What one neuron's f is a function of: the currents, or its window of a current."""
         if self.windowed is None:

@@ -125,7 +125,7 @@ def site_kernel(target: Target, alphabet: str) -> SiteKernel | None:
     """The kernel of a site, None where none can be made: eager code takes over."""
     if alphabet not in FIRING:
         return None
-    over = target if target.windowed is None else target.windowed.function
+    over = target.over_members
     expression = trace(over) if over.arity <= MOST_OPERANDS else None
     if expression is None:
         return None

@@ -65,7 +65,7 @@ def _arguments(charge: Charge) -> list[Any]:
 
 def triton_kernel(target: Target, alphabet: str) -> TritonKernel | None:
     """The kernel of a site, None where none can be made: eager code takes over."""
-    over = target if target.windowed is None else target.windowed.function
+    over = target.over_members
     expression = trace(over)
     if expression is None or importlib.util.find_spec("triton") is None:
         return None

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from onnx2snn.runtime.fused.kernel import SiteKernel
-from onnx2snn.runtime.fused.sites import FusedSites, Layout
+from onnx2snn.runtime.fused.layout import Layout
+from onnx2snn.runtime.fused.sites import FusedSites
 from onnx2snn.runtime.plan import SiteStep
 from onnx2snn.runtime.program.moves import kept, ordered
 from onnx2snn.runtime.program.signal import Buffer, Signal, UnsupportedError, dense

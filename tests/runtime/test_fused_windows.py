@@ -11,11 +11,13 @@ from torch import Tensor
 from onnx2snn.ops import extremum
 from onnx2snn.ops.dynamics import ALPHABETS, Block, scan
 from onnx2snn.ops.windows import Geometry, Windows
-from onnx2snn.runtime.fused import build, sites
-from onnx2snn.runtime.fused.kernel import Charge, Reading, site_kernel
+from onnx2snn.runtime.fused import build
+from onnx2snn.runtime.fused.kernel import Charge, Reading, SiteKernel, site_kernel
+from onnx2snn.runtime.fused.layout import CHANNELS_LAST, Layout
+from onnx2snn.runtime.fused.triton_kernel import TritonKernel
 from onnx2snn.runtime.signals import Course, Signals, Span, accumulate
 
-STEPS, ORDER = 4, sites.CHANNELS_LAST
+STEPS, ORDER = 4, CHANNELS_LAST
 WINDOWS = Windows((Geometry(3, 2, pads=(1, 1)), Geometry(2)))
 TARGET = extremum.largest_in(WINDOWS, 0.0)
 SHAPE = torch.Size((2, 20, 7, 6))
@@ -56,11 +58,11 @@ def flat(x: Tensor) -> Tensor:
 
 
 def reading(order: tuple[int, ...] = ORDER) -> Reading | None:
-    layout = sites.Layout(SHAPE, order, torch.empty(0), torch.empty(0))
+    layout = Layout(SHAPE, order, torch.empty(0), torch.empty(0))
     return layout.reading(WINDOWS, SHAPE, torch.device("cpu"))
 
 
-def check(kernel: sites.SiteKernel | sites.TritonKernel, alphabet: str, moving: bool) -> None:
+def check(kernel: SiteKernel | TritonKernel, alphabet: str, moving: bool) -> None:
     """Sums and maxima are the same numbers, so spikes are the same to the last one."""
     data = case(moving)
     block, end = expected(data, alphabet)

@@ -1,0 +1,108 @@
+"""How the neurons of a site lie in memory, and where kernels find what they read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onnx2snn.ops.windows import Windows
+from onnx2snn.runtime.fused.c_source import CHUNK
+from onnx2snn.runtime.fused.kernel import Reading
+from onnx2snn.runtime.state import Parameters
+
+CHANNELS_LAST = (0, 2, 3, 1)
+# Parameters are spread over memory up to this many numbers per site.
+MOST_PARAMETERS = 1 << 24
+# Windows are read at places of 32 bits.
+MOST_PLACES = 1 << 31
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The order of a site's axes in memory, and its parameters in that order.
+
+    order:   axes from the outermost to the innermost.
+    period:  neurons after which step sizes and thresholds repeat.
+    """
+
+    shape: torch.Size
+    order: tuple[int, ...]
+    step_sizes: Tensor
+    thresholds: Tensor
+
+    @cached_property
+    def inverse(self) -> tuple[int, ...]:
+        """The permutation back from memory's order."""
+        return tuple(self.order.index(i) for i in range(len(self.order)))
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether memory's order is that of the axes."""
+        return self.order == tuple(range(len(self.order)))
+
+    def flat(self, tensor: Tensor, extra: int = 0) -> Tensor:
+        """`tensor` contiguous in memory's order, its first `extra` axes kept in front."""
+        if self.plain:
+            return tensor.contiguous()
+        order = (*range(extra), *(i + extra for i in self.order))
+        return tensor.permute(order).contiguous()
+
+    def shaped(self, memory: Tensor, shape: torch.Size, extra: int = 0) -> Tensor:
+        """A view of contiguous `memory` in the order of the site's own axes."""
+        lead = memory.shape[:extra]
+        if self.plain:
+            return memory.view(*lead, *shape)
+        view = memory.view(*lead, *(shape[i] for i in self.order))
+        return view.permute(*range(extra), *(i + extra for i in self.inverse))
+
+    def rows(self, shape: torch.Size) -> int:
+        """Neurons per value of an operand that is broadcast along the last axes; 0: otherwise."""
+        if shape == self.shape:
+            return 1
+        if len(shape) != len(self.shape):
+            return 0
+        here = [shape[i] for i in self.order]
+        full = [self.shape[i] for i in self.order]
+        kept = len(here)
+        while kept and here[kept - 1] == 1:
+            kept -= 1
+        return prod(full[kept:]) if here[:kept] == full[:kept] else 0
+
+    def reading(self, windows: Windows, shape: torch.Size, device: torch.device) -> Reading | None:
+        """How the neurons' windows lie in a tensor; None where kernels cannot tell."""
+        axes = range(len(shape) - len(windows.geometries), len(shape))
+        first, last = (self.order.index(axis) for axis in (axes[0], axes[-1]))
+        if self.order[first : last + 1] != tuple(axes) or shape.numel() >= MOST_PLACES:
+            return None
+        extents = [shape[axis] for axis in axes]
+        run = prod(shape[axis] for axis in self.order[last + 1 :])
+        return Reading(windows.places(extents, device), prod(extents), run)
+
+
+def layout_of(parameters: Parameters, shape: torch.Size) -> Layout | None:
+    """The layout of a site of this shape; None where its parameters would take too much room."""
+    sizes = np.broadcast_shapes(parameters.step_sizes.shape[1:], parameters.thresholds.shape[1:])
+    channels = parameters.step_sizes.shape[1:]
+    by_channel = len(shape) == 4 and len(channels) == 3 and channels[1:] == (1, 1)
+    order = CHANNELS_LAST if by_channel else tuple(range(len(shape)))
+    aligned = (*(1,) * (len(shape) - len(sizes)), *sizes)
+    varying = [place for place, i in enumerate(order) if aligned[i] > 1]
+    tail = order[varying[0] :] if varying else order[len(order) :]
+    period = prod(shape[i] for i in tail)
+    if parameters.time_steps * period > MOST_PARAMETERS:
+        return None
+    repeats = max(1, CHUNK // period)
+
+    def spread(over_time: Tensor) -> Tensor:
+        steps, inner = over_time.shape[0], over_time.shape[1:]
+        full = over_time.reshape(steps, *(1,) * (len(shape) - len(inner)), *inner)
+        ordered = full.permute(0, *(i + 1 for i in order))
+        whole = ordered.expand(steps, *(1,) * (len(order) - len(tail)), *(shape[i] for i in tail))
+        return whole.reshape(steps, period).repeat(1, repeats).contiguous()
+
+    return Layout(shape, order, spread(parameters.step_sizes), spread(parameters.thresholds))
