@@ -173,6 +173,14 @@ def _variants(exporters: str, opsets: str) -> Iterator[tuple[str, int]]:
                 yield exporter, opset
 
 
+def _merged(known: Row, row: Row, coverage_only: bool) -> Row:
+    """A new row in place of a known one; counts stay where only the error could not be had."""
+    if "failure" in row and "spiking" in known and not coverage_only:
+        return {**known, "not_measured": row["failure"]}
+    kept = known if coverage_only and "failure" not in row else {}
+    return {**{k: v for k, v in kept.items() if k != "failure"}, **row}
+
+
 def _key(row: Row) -> tuple[str, str, int]:
     return row["model"], row["exporter"], row["opset"]
 
@@ -195,8 +203,7 @@ def main() -> None:
     for name in arguments.names or classifiers():
         for exporter, opset in _variants(arguments.exporters, arguments.opsets):
             row = _in_process(name, exporter, opset, arguments.coverage_only)
-            known = rows.get(_key(row), {}) if arguments.coverage_only else {}
-            rows[_key(row)] = {**{k: v for k, v in known.items() if k != "failure"}, **row}
+            rows[_key(row)] = _merged(rows.get(_key(row), {}), row, arguments.coverage_only)
             print(row, flush=True)
             write("torchvision", "python -m benchmarks.torchvision_models", list(rows.values()))
 
