@@ -63,6 +63,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no thresholds of single neurons": {f"{TUNING}.MOST_THRESHOLDS": 0},
     "no damping": {"onnx2snn.ops.surrogate.DAMPING": 1.0},
     "no error of sites": {f"{TUNING}.SITE_WEIGHT": 0.0},
+    "no samples made": {f"{TUNING}.samples_to_learn_from": lambda *_: 0},
 }
 
 

@@ -39,6 +39,7 @@ from onnx2snn.calibration.values import (
     sample_count,
     single,
 )
+from onnx2snn.calibration.variations import filled
 from onnx2snn.calibration.walk import Choose, SiteParameters
 from onnx2snn.calibration.windows import Windows, parse_offset, windows
 from onnx2snn.canonical import canonicalise
@@ -129,8 +130,16 @@ def convert(
         return annotate(matched.graph, source.canonical, parameters, metadata)
 
     def attempt(time_steps: int) -> tuple[Task, dict[str, SiteParameters]]:
-        task = _task(source, plan, feed, time_steps, parse_offset(chosen_settings.windows))
-        return task, calibrate(task, choose, chosen_settings.tuning_steps, progress)
+        fire = windows(plan, time_steps, parse_offset(chosen_settings.windows))
+        task = _task(source, plan, feed, fire, time_steps)
+
+        def more(samples: int) -> Task:
+            wide = filled(feed, samples)
+            return (
+                _task(source, plan, wide, fire, None) if sample_count(wide) > task.samples else task
+            )
+
+        return task, calibrate(task, choose, chosen_settings.tuning_steps, more, progress)
 
     if chosen_settings.time_steps == AUTO:
         task, parameters, tried = _fewest(attempt, chosen_settings.tolerance)
@@ -186,12 +195,17 @@ def direct_parameters(
 
 
 def _task(
-    source: Source, plan: Plan, feed: calibration_data.Feed, time_steps: int, offset: float
+    source: Source,
+    plan: Plan,
+    feed: calibration_data.Feed,
+    fire: Windows,
+    time_steps: int | None,
 ) -> Task:
+    """The ANN's values on as many samples as a walk over `time_steps` affords; None for all."""
     values = ann_values(source.original, source.canonical, plan, feed, time_steps)
     used = first_samples(feed, values.samples)
     inputs = {name: single(torch.from_numpy(array)) for name, array in used.items()}
-    return Task(plan, inputs, values, windows(plan, time_steps, offset))
+    return Task(plan, inputs, values, fire)
 
 
 Attempt = Callable[[int], tuple[Task, dict[str, SiteParameters]]]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from onnx2snn.calibration.task import Task
-from onnx2snn.calibration.tuning import tuned
+from onnx2snn.calibration.tuning import More, tuned
 from onnx2snn.calibration.walk import Choose, SiteParameters, Walk
 from onnx2snn.ops.errors import ModelError
 
@@ -15,16 +15,17 @@ Progress = Callable[[str, int, int], None]
 
 
 def calibrate(
-    task: Task, choose: Choose, tuning: int | None, progress: Progress | None = None
+    task: Task, choose: Choose, tuning: int | None, more: More, progress: Progress | None = None
 ) -> dict[str, SiteParameters]:
     """Parameters of every site, by its name.
 
     choose: picks a site's parameters on its trajectory.
     tuning: steps of tuning; None for as many as the model's size allows.
+    more:   makes the task that tuning learns from.
     """
     parameters = Walk(task, choose).run(_stage(progress, "calibrating"))
     _check_finite(parameters)
-    return tuned(task, parameters, tuning, _stage(progress, "tuning"))
+    return tuned(task, parameters, tuning, more, _stage(progress, "tuning"))
 
 
 def _stage(progress: Progress | None, stage: str) -> Callable[[int, int], None] | None:

@@ -63,6 +63,12 @@ class Task:
             for name, target in self.targets.items()
         }
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all that sites and outputs should come to are finite numbers."""
+        tensors = (*self.targets.values(), *self.outputs.values())
+        return all(bool(torch.isfinite(x).all()) for x in tensors)
+
     @cached_property
     def is_fixed(self) -> bool:
         """Whether the model leaves no axis open but that of the samples."""

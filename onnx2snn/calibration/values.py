@@ -41,9 +41,16 @@ class AnnValues:
 
 
 def ann_values(
-    original: onnx.ModelProto, canonical: onnx.ModelProto, plan: Plan, feed: Feed, time_steps: int
+    original: onnx.ModelProto,
+    canonical: onnx.ModelProto,
+    plan: Plan,
+    feed: Feed,
+    time_steps: int | None,
 ) -> AnnValues:
-    """Operands of every spiking node as onnxruntime computes them on calibration data."""
+    """Operands of every spiking node as onnxruntime computes them on calibration data.
+
+    time_steps: of the walk that the samples are for, which bounds their number; None for all.
+    """
     operands = dict.fromkeys(name for step in plan.sites for name in step.source.inputs if name)
     varying = [name for name in operands if name not in plan.constants]
     graph = canonical.graph
@@ -57,8 +64,10 @@ def ann_values(
     answers = {name: first[name] for name in outputs}
     check_canonical(with_open_batch(original), canonical, answers, one)
     neurons = max((first[name].numel() for name in wanted), default=1)
-    available = min(sample_count(feed), calibration_data.LARGEST_SAMPLES)
-    samples = calibration_data.affordable(available, time_steps, neurons)
+    samples = available = sample_count(feed)
+    if time_steps is not None:
+        available = min(available, calibration_data.LARGEST_SAMPLES)
+        samples = calibration_data.affordable(available, time_steps, neurons)
     fixed = {
         name: single(torch.from_numpy(np.array(plan.constants[name])))
         for name in operands

@@ -1,5 +1,5 @@
 """End-to-end tuning: gradient descent on step sizes, thresholds and initial estimates."""
 
-from onnx2snn.calibration.tuning.tune import tuned
+from onnx2snn.calibration.tuning.tune import More, tuned
 
-__all__ = ["tuned"]
+__all__ = ["More", "tuned"]

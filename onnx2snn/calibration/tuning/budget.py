@@ -19,6 +19,9 @@ WORK = 1.2e13
 WORK_PER_NEURON = 250
 # Copies of every neuron's value over time that a backward pass holds, in bytes.
 BYTES_PER_NEURON = 48
+# Samples to learn from, and the bytes for which the ANN's values of one neuron are held.
+MOST_SAMPLES = 512
+BYTES_PER_VALUE = 8
 
 
 @dataclass(frozen=True)
@@ -49,3 +52,8 @@ def affordable_steps(cost: Cost, time_steps: int, samples: int) -> int:
         return 0
     steps = int(WORK / max(cost.work * time_steps * batch, 1.0))
     return min(MOST_STEPS, steps) if steps >= FEWEST_STEPS else 0
+
+
+def samples_to_learn_from(cost: Cost) -> int:
+    """Samples whose values at all neurons memory holds, at most `MOST_SAMPLES`."""
+    return min(MOST_SAMPLES, MEMORY_BYTES // (BYTES_PER_VALUE * max(cost.neurons, 1)))

@@ -3,7 +3,8 @@
 A layer-by-layer walk cannot know what downstream sites need of a trajectory. Here the whole
 simulation is differentiated, with the slope of `ops.surrogate` in place of the sign's, and Adam
 (Kingma & Ba, 2015) moves step sizes, thresholds and initial estimates. Weights stay untouched,
-no label is read. The tuned parameters are kept only if they do better on samples held out.
+no label is read. It learns from the given samples and from others made of them. The tuned
+parameters are kept only if they do better on samples held out.
 """
 
 from __future__ import annotations
@@ -14,7 +15,12 @@ import torch
 from torch import Tensor
 
 from onnx2snn.calibration.task import SMALLEST_VARIANCE, Network, Task
-from onnx2snn.calibration.tuning.budget import Cost, affordable_steps, batch_size
+from onnx2snn.calibration.tuning.budget import (
+    Cost,
+    affordable_steps,
+    batch_size,
+    samples_to_learn_from,
+)
 from onnx2snn.calibration.tuning.knobs import Knobs
 from onnx2snn.calibration.walk import SiteParameters
 from onnx2snn.ops.surrogate import DIFFERENTIABLE
@@ -28,14 +34,18 @@ LAST_RATE = 0.05
 WARM_UP = 5
 BETAS = (0.9, 0.98)
 SITE_WEIGHT = 2.0
-# What one spike per neuron and time step costs, in squared relative error. Binary neurons fire
-# in half of the steps whatever one pays.
+# What one spike per neuron and time step costs, in squared relative error, in a window of
+# PRICED_STEPS; with T steps, in which errors fall about like 1/T, (PRICED_STEPS / T)^2 of it.
+# Binary neurons fire in half of the steps whatever one pays.
 SPIKE_WEIGHT = {"binary": 0.0, "ternary": 0.1}
+PRICED_STEPS = 4
 # What thresholds of single neurons may add to a file, in numbers.
 MOST_THRESHOLDS = 1 << 21
 HELD_OUT = 0.125
 
 Progress = Callable[[int, int], None]
+# n -> the task on n samples, or on as many as there are and can be made.
+More = Callable[[int], Task]
 
 
 def output_error(task: Task, state: State, rows: Tensor) -> Tensor:
@@ -67,7 +77,9 @@ def spike_cost(task: Task, state: State) -> Tensor:
     ]
     if not costs:
         return torch.zeros(())
-    return torch.stack(costs).sum() / (len(task.plan.sites) * task.windows.length)
+    steps = task.windows.length
+    price = (PRICED_STEPS / steps) ** 2
+    return price * torch.stack(costs).sum() / (len(task.plan.sites) * steps)
 
 
 def cost(task: Task, chosen: Mapping[str, SiteParameters]) -> Cost:
@@ -109,25 +121,29 @@ def tuned(
     task: Task,
     chosen: Mapping[str, SiteParameters],
     steps: int | None,
+    more: More,
     progress: Progress | None = None,
 ) -> dict[str, SiteParameters]:
     """Parameters after `steps` steps of tuning, or `chosen` where that did not help.
 
     steps: None for as many as the size of the model allows.
+    more:  makes the task to learn from; a few of its samples judge.
     """
     cost_of_sample = cost(task, chosen)
     if steps is None:
         steps = affordable_steps(cost_of_sample, task.windows.length, task.samples)
     if not steps:
         return dict(chosen)
-    held_out = int(HELD_OUT * task.samples)
-    training = task.samples - held_out
-    judge = torch.arange(training if held_out else 0, task.samples)
+    wide = more(samples_to_learn_from(cost_of_sample))
+    lesson = wide if wide.is_finite else task
+    held_out = int(HELD_OUT * lesson.samples)
+    training = lesson.samples - held_out
+    judge = torch.arange(training if held_out else 0, lesson.samples)
     size = batch_size(cost_of_sample, task.windows.length, training)
     batches = _batches(training, size, torch.Generator().manual_seed(0))
-    found = _descend(task, chosen, batches, steps, progress)
+    found = _descend(lesson, chosen, batches, steps, progress)
     parts = torch.split(judge, size)
-    better = _judged(task, found, parts) < _judged(task, chosen, parts)
+    better = _judged(lesson, found, parts) < _judged(lesson, chosen, parts)
     return found if better else dict(chosen)
 
 
