@@ -40,10 +40,11 @@ def filled(feed: Feed, samples: int) -> Feed:
     share = generator.uniform(0, min(REACH / given**0.5, LONGEST_REACH), samples - given)
 
     def moved(array: Array) -> Array:
+        start: Array = array[first]
         if not _moves(array):
-            return array[first]
+            return start
         u = share.reshape(-1, *(1,) * (array.ndim - 1)).astype(array.dtype)
-        new = array[first] + u * (array[second] - array[third])
+        new = start + u * (array[second] - array[third])
         kept: Array = np.clip(new, array.min(), array.max())
         return kept
 

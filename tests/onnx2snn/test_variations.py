@@ -81,7 +81,7 @@ def test_samples_without_a_finite_answer_are_not_learnt_from(monkeypatch):
 
     def converted(fill):
         monkeypatch.setattr(onnx2snn.conversion, "filled", fill)
-        return onnx2snn.convert(proto, data, time_steps=4, tuning=20).SerializeToString()
+        return onnx2snn.convert(proto, data, time_steps=3, tuning=40).SerializeToString()
 
     def spoilt(feed, count):
         return {"x": np.concatenate([feed["x"], np.full((1, 4), np.nan, np.float32)])}
