@@ -9,8 +9,8 @@ walk:        the same without tuning;
 exponential: the best of a grid of exponential schedules, chosen for each network and T by the
              error on calibration images, scaled to every channel's range;
 paper:       the paper's own code and defaults (`--preset paper`);
-ablation:    ours with one of its parts taken out, all with few tuning steps;
-calibration: the same on fewer calibration images, and on synthetic ones.
+ablation:    ours with one of its parts taken out, all with few tuning steps on given samples only;
+calibration: ours with as few steps on fewer calibration images, and on synthetic ones.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
@@ -51,9 +51,17 @@ LAST_STEPS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 REACHES = (1.0, 1.5, 2.5)
 SAMPLES = 256
 SEARCH_SAMPLES = 64
-FEWER_SAMPLES = {"64 samples": 64, "16 samples": 16, "synthetic input": 0}
+SAMPLE_COUNTS = {
+    "256 samples": 256,
+    "64 samples": 64,
+    "16 samples": 16,
+    "16 samples, none made of them": 16,
+    "synthetic input": 0,
+}
 ABLATION_STEPS = 100
 TUNING = "onnx2snn.calibration.tuning.tune"
+# Only the given samples.
+NONE_MADE = {f"{TUNING}.samples_to_learn_from": lambda *_: 0}
 ABLATIONS: dict[str, dict[str, Any]] = {
     "all parts": {},
     "no tuning": {},
@@ -63,7 +71,6 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no thresholds of single neurons": {f"{TUNING}.MOST_THRESHOLDS": 0},
     "no damping": {"onnx2snn.ops.surrogate.DAMPING": 1.0},
     "no error of sites": {f"{TUNING}.SITE_WEIGHT": 0.0},
-    "no samples made": {f"{TUNING}.samples_to_learn_from": lambda *_: 0},
 }
 
 
@@ -135,20 +142,27 @@ def paper(case: Case) -> Iterator[Row]:
         yield case.row("paper", preset="paper", time_steps=time_steps)
 
 
+@contextmanager
+def _patched(replaced: Mapping[str, Any]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for target, value in replaced.items():
+            stack.enter_context(mock.patch(target, value))
+        yield
+
+
 def ablation(case: Case) -> Iterator[Row]:
-    """One part taken out at a time."""
+    """One part taken out at a time, on the given samples only."""
     for name, replaced in ABLATIONS.items():
-        with ExitStack() as stack:
-            for target, value in replaced.items():
-                stack.enter_context(mock.patch(target, value))
-            tuning = 0 if name == "no tuning" else ABLATION_STEPS
+        tuning = 0 if name == "no tuning" else ABLATION_STEPS
+        with _patched({**NONE_MADE, **replaced}):
             yield case.row(name, time_steps=8, tuning=tuning)
 
 
 def calibration(case: Case) -> Iterator[Row]:
     """Ours on fewer samples, and on synthetic ones."""
-    for name, samples in FEWER_SAMPLES.items():
-        yield case.row(name, samples, time_steps=8, tuning=ABLATION_STEPS)
+    for name, samples in SAMPLE_COUNTS.items():
+        with _patched(NONE_MADE if "none made" in name else {}):
+            yield case.row(name, samples, time_steps=8, tuning=ABLATION_STEPS)
 
 
 METHODS: dict[str, Callable[[Case], Iterator[Row]]] = {
@@ -156,7 +170,7 @@ METHODS: dict[str, Callable[[Case], Iterator[Row]]] = {
 }
 
 # Names of the rows that a method makes, where it makes several kinds.
-VARIANTS: dict[str, Iterable[str]] = {"ablation": ABLATIONS, "calibration": FEWER_SAMPLES}
+VARIANTS: dict[str, Iterable[str]] = {"ablation": ABLATIONS, "calibration": SAMPLE_COUNTS}
 
 
 def _exponentials(time_steps: int) -> Iterator[dict[str, Any]]:
