@@ -76,6 +76,10 @@ class Block(NamedTuple):
     spikes: Tensor
 
 
+# (v, x_1 .. x_k, eta, theta, f, fire) -> what the block produces, see `scan`.
+Scan = Callable[[Tensor, Sequence[Tensor], Tensor, Tensor, Target, Fire], Block]
+
+
 def counted(spikes: Tensor) -> Tensor:
     """How many there are; of spikes with a gradient, which are numbers, the sum."""
     # torch's sum of booleans takes ten times as long.
@@ -85,20 +89,18 @@ def counted(spikes: Tensor) -> Tensor:
 class Recorder:
     """Puts the firings of consecutive steps into a block.
 
-    Each is written to its place at once, so that memory holds one copy of them; only where
-    gradients are wanted, which do not pass through that, are they kept apart until the end.
+    Each is written to its place at once, so that memory holds one copy of them.
     """
 
     def __init__(self, steps: int) -> None:
         self._steps = steps
-        self._apart: list[Firing] = []
         self._block: Firing | None = None
         self._filled = 0
 
     def add(self, firing: Firing) -> None:
         """Append the next step."""
-        if torch.is_grad_enabled() or self._steps == 1:
-            self._apart.append(firing)
+        if self._steps == 1:
+            self._block = Firing(*(x.unsqueeze(0) for x in firing))
             return
         if self._block is None:
             self._block = Firing(*(x.new_empty((self._steps, *x.shape)) for x in firing))
@@ -108,11 +110,7 @@ class Recorder:
 
     def ended(self, estimate: Tensor) -> Block:
         """The block of all steps, which end at `estimate`."""
-        if self._block is None:
-            parts = zip(*self._apart, strict=True)
-            self._block = Firing(
-                *(x[0].unsqueeze(0) if self._steps == 1 else torch.stack(x) for x in parts)
-            )
+        assert self._block is not None
         return Block(estimate, self._block.increment, self._block.spikes)
 
 

@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from onnx2snn.ops.dynamics import ALPHABETS, Fire, counted, scan
+from onnx2snn.ops.dynamics import ALPHABETS, Scan, counted, scan
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.neurons import SCANS, Drive
 from onnx2snn.runtime.binding import Binding, bound_step
@@ -38,7 +38,7 @@ from onnx2snn.runtime.state import Parameters, State
 class Executor:
     """A plan on a device: its constants as tensors and the parameters of its sites.
 
-    alphabets: how neurons fire, by name of the spike alphabet.
+    scan:      runs the steps of a signGD site.
     synapses:  format in which synaptic operators multiply increments, None for `dtype`.
     fused:     runs sites by compiled kernels; None for eager code throughout.
     bindings:  of linear steps to the constants and shapes they last had.
@@ -49,7 +49,7 @@ class Executor:
     parameters: Mapping[str, Parameters]
     device: torch.device
     dtype: torch.dtype
-    alphabets: Mapping[str, Fire] = field(default_factory=lambda: ALPHABETS)
+    scan: Scan = scan
     synapses: torch.dtype | None = None
     fused: FusedSites | None = None
     bindings: dict[int, Binding] = field(default_factory=dict)
@@ -224,13 +224,13 @@ class Executor:
             drive = _drive(step, parameters, currents, steps)
             block = SCANS[step.neuron](estimate, drive, target)
         else:
-            block = scan(
+            block = self.scan(
                 estimate,
                 currents,
                 parameters.step_sizes[steps],
                 parameters.thresholds[steps],
                 target,
-                self.alphabets[step.alphabet],
+                ALPHABETS[step.alphabet],
             )
         if step.site.output not in self.plan.integrated:
             state.values[step.site.output] = block.estimate

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from onnx2snn.calibration.values import AnnValues
 from onnx2snn.calibration.windows import Windows
-from onnx2snn.ops.dynamics import ALPHABETS, Fire
+from onnx2snn.ops.dynamics import Scan, scan
 from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.parameters import constants_on
 from onnx2snn.runtime.plan import Plan
@@ -94,19 +94,19 @@ class Task:
 class Network:
     """The plan of a task with parameters that may be replaced from one run to the next.
 
-    alphabets: how neurons fire, by name of the spike alphabet.
+    scan: runs the steps of a site.
     """
 
     task: Task
     parameters: dict[str, Parameters] = field(default_factory=dict)
-    alphabets: Mapping[str, Fire] = field(default_factory=lambda: ALPHABETS)
+    scan: Scan = scan
 
     @cached_property
     def executor(self) -> Executor:
         """Reads `parameters` as they stand at the time of a run."""
         constants = constants_on(self.task.plan, DEVICE, torch.float32)
         return Executor(
-            self.task.plan, constants, self.parameters, DEVICE, torch.float32, self.alphabets
+            self.task.plan, constants, self.parameters, DEVICE, torch.float32, self.scan
         )
 
     def initial(self, rows: Tensor) -> State:

@@ -11,7 +11,7 @@ import onnxruntime
 import torch
 
 import onnx2snn
-from onnx2snn.ops.dynamics import ALPHABETS, Fire, Firing
+from onnx2snn.ops.dynamics import Block, Firing, Scan, fire_ternary, scan
 from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.plan import SiteStep
 from onnx2snn.runtime.signals import Signals
@@ -35,16 +35,21 @@ class _Watched(Executor):
             row.append(np.zeros(tuple(state.shapes[step.site.output]), np.int8))
 
 
-def _watching(watched: _Watched, fire: Fire, ternary: bool) -> Fire:
-    def noted(estimate: torch.Tensor, target: torch.Tensor, step_size: torch.Tensor) -> Firing:
-        firing = fire(estimate, target, step_size)
-        spikes = firing.spikes.to(torch.int8)
-        if ternary:
-            spikes = spikes * (estimate - target).sign().to(torch.int8)
-        watched.current.append(spikes.numpy().copy())  # type: ignore[attr-defined]
-        return firing
+def _watching(watched: _Watched) -> Scan:
+    def watched_scan(*site: Any) -> Block:
+        *rest, fire = site
 
-    return noted
+        def noted(estimate: torch.Tensor, target: torch.Tensor, step_size: torch.Tensor) -> Firing:
+            firing: Firing = fire(estimate, target, step_size)
+            spikes = firing.spikes.to(torch.int8)
+            if fire is fire_ternary:
+                spikes = spikes * (estimate - target).sign().to(torch.int8)
+            watched.current.append(spikes.numpy().copy())  # type: ignore[attr-defined]
+            return firing
+
+        return scan(*rest, noted)
+
+    return watched_scan
 
 
 def of_runtime(model: onnx.ModelProto, feed: Arrays, precision: str, steps: int | None = None):
@@ -55,8 +60,7 @@ def of_runtime(model: onnx.ModelProto, feed: Arrays, precision: str, steps: int 
     plain = session._executor
     watched = _Watched(**{f.name: getattr(plain, f.name) for f in fields(plain)})
     object.__setattr__(watched, "notes", {})
-    alphabets = {n: _watching(watched, fire, n == "ternary") for n, fire in ALPHABETS.items()}
-    object.__setattr__(watched, "alphabets", alphabets)
+    object.__setattr__(watched, "scan", _watching(watched))
     session._executor = watched
     outputs = session.run(None, feed, time_steps=steps)
     names = [info.name for info in session.get_outputs()]

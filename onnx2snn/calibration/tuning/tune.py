@@ -23,7 +23,7 @@ from onnx2snn.calibration.tuning.budget import (
 )
 from onnx2snn.calibration.tuning.knobs import Knobs
 from onnx2snn.calibration.walk import SiteParameters
-from onnx2snn.ops.surrogate import DIFFERENTIABLE
+from onnx2snn.ops.surrogate import scan_differentiable
 from onnx2snn.runtime.plan import LinearStep
 from onnx2snn.runtime.state import Parameters, State
 
@@ -168,7 +168,7 @@ def _descend(
         name: Knobs.of(parameters, task.variances[name] ** 0.5, neurons.get(name, ()))
         for name, parameters in chosen.items()
     }
-    network = Network(task, alphabets=DIFFERENTIABLE)
+    network = Network(task, scan=scan_differentiable)
     rate = RATE * min(1.0, COARSE_STEPS / task.windows.length)
     groups = [group for knob in knobs.values() for group in knob.groups(rate)]
     optimiser = torch.optim.Adam(groups, betas=BETAS)
