@@ -1,6 +1,6 @@
 """From a trained ONNX model to a spiking one.
 
-load -> canonical form -> match -> calibrate -> annotate; `save` writes the result.
+load -> canonical form -> match -> calibrate -> annotate; `saving.save` writes the result.
 """
 
 from __future__ import annotations
@@ -8,17 +8,14 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
-from onnx2snn import files
 from onnx2snn.annotate import annotate
 from onnx2snn.calibration import data as calibration_data
 from onnx2snn.calibration.calibrate import Progress, calibrate
@@ -42,60 +39,18 @@ from onnx2snn.calibration.values import (
 from onnx2snn.calibration.variations import filled
 from onnx2snn.calibration.walk import Choose, SiteParameters
 from onnx2snn.calibration.windows import Windows, parse_offset, windows
-from onnx2snn.canonical import canonicalise
-from onnx2snn.canonical.bodies import defined
 from onnx2snn.coverage import Coverage, coverage
 from onnx2snn.match import Matched, match
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.schedule import SCHEDULES, integration
 from onnx2snn.runtime.graph import read_graph
-from onnx2snn.runtime.loading import (
-    apart,
-    check_schema,
-    is_large,
-    load_model,
-    plain_outputs,
-    sha256,
-)
-from onnx2snn.runtime.open import REFUSALS_KEY, is_spiking, know_operators
+from onnx2snn.runtime.open import REFUSALS_KEY
 from onnx2snn.runtime.plan import Plan, compile_plan
 from onnx2snn.settings import AUTO, Settings
 from onnx2snn.smooth import roundings
+from onnx2snn.source import Source, matched_plan
 
 Feed = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A model as it was handed in, and its canonical form."""
-
-    original: onnx.ModelProto
-    canonical: onnx.ModelProto
-    sha256: str
-
-    @staticmethod
-    def read(model: str | Path | onnx.ModelProto) -> Source:
-        """Load, check and canonicalise a model."""
-        know_operators()
-        if isinstance(model, onnx.ModelProto):
-            model = plain_outputs(model)
-            return Source(defined(model), _canonical(model), "")
-        original = defined(load_model(Path(model)))
-        return Source(original, _canonical(original), sha256(Path(model)))
-
-
-def _canonical(model: onnx.ModelProto) -> onnx.ModelProto:
-    if is_spiking(model):
-        raise ModelError(
-            "the model is a spiking file already; convert the model that it was made from"
-        )
-    return canonicalise(model)
-
-
-def matched_plan(source: Source, settings: Settings) -> tuple[Matched, Plan]:
-    """The spiking graph of a model, without parameters, and its plan."""
-    matched = match(read_graph(source.canonical), settings.matching)
-    return matched, compile_plan(matched.graph)
 
 
 def convert(
@@ -233,29 +188,6 @@ def _warn_of_samples(task: Task, feed: calibration_data.Feed) -> None:
             "memory; ranges and means are those of all",
             stacklevel=3,
         )
-
-
-def save(model: onnx.ModelProto, path: str | Path, *, force: bool = False) -> None:
-    """Check `model` and write it to `path`, whole or not at all.
-
-    Weights of more than a GiB go to a file of their own beside it, `path` with ".data" behind it.
-    Raises UsageError where a file exists, unless `force`, or cannot be written.
-    """
-    check_schema(model)
-    path = Path(path)
-    if not is_large(model):
-        data = model.SerializeToString()
-        files.write(path, lambda stream: stream.write(data), force=force)
-        return
-    beside = path.with_name(f"{path.name}.data")
-    light, weights = apart(model, beside.name)
-
-    def fill(stream: IO[bytes]) -> None:
-        for tensor in weights:
-            stream.write(numpy_helper.to_array(tensor).tobytes())
-
-    data = light.SerializeToString()
-    files.write_together({beside: fill, path: lambda stream: stream.write(data)}, force=force)
 
 
 def _check_coverage(report: Coverage, settings: Settings) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import onnx
 
-from onnx2snn.conversion import Source, matched_plan
 from onnx2snn.coverage import Coverage, coverage
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.graph import read_graph
@@ -15,6 +14,7 @@ from onnx2snn.runtime.loading import load_model
 from onnx2snn.runtime.open import REFUSALS_KEY, is_spiking
 from onnx2snn.runtime.plan import compile_plan
 from onnx2snn.settings import Settings
+from onnx2snn.source import Source, matched_plan
 
 
 def inspect_model(model: str | Path | onnx.ModelProto) -> Coverage:

@@ -9,16 +9,17 @@ from typing import Any
 import click
 import onnx
 
-from onnx2snn import conversion
 from onnx2snn.calibration.choose import SCHEDULE_NAMES
 from onnx2snn.cli.neurons import neuron_options
 from onnx2snn.cli.options import PATH, POSITIVE_OR_AUTO, debug_option, force_option, stages
 from onnx2snn.cli.tables import coverage_table
+from onnx2snn.conversion import convert
 from onnx2snn.data import LABELS, read_arrays
 from onnx2snn.files import check_output
 from onnx2snn.inspection import inspect_model
 from onnx2snn.ops.dynamics import ALPHABETS
 from onnx2snn.ops.errors import UsageError
+from onnx2snn.saving import save
 
 
 @click.command("convert")
@@ -102,8 +103,8 @@ def convert_command(
     if calibration is not None:
         arrays = {k: v for k, v in read_arrays(calibration).items() if k != LABELS}
     with stages() as report:
-        spiking = conversion.convert(model, arrays, progress=report, **settings)
-    conversion.save(spiking, output, force=force)
+        spiking = convert(model, arrays, progress=report, **settings)
+    save(spiking, output, force=force)
     click.echo(coverage_table(inspect_model(spiking)))
     click.echo(summary(output, spiking))
 

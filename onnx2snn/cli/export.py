@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from onnx2snn import conversion, files
+from onnx2snn import files
 from onnx2snn.cli.options import PATH, POSITIVE, debug_option, force_option
 from onnx2snn.export import export
 from onnx2snn.files import check_output
@@ -14,6 +14,7 @@ from onnx2snn.neuromorphic import nir_bytes
 from onnx2snn.ops.errors import UsageError
 from onnx2snn.runtime.loading import load_model
 from onnx2snn.runtime.session import PRECISIONS
+from onnx2snn.saving import save
 
 
 @click.command("export")
@@ -66,7 +67,7 @@ def export_command(
         for kind in paths
     }
     for kind, path in paths.items():
-        conversion.save(exported[kind], path, force=force)
+        save(exported[kind], path, force=force)
         click.echo(f"wrote {path}")
 
 

@@ -106,8 +106,8 @@ def test_a_comparison_that_is_read_elsewhere_stays():
 
 
 def test_excluded_by_request():
-    from onnx2snn.conversion import Source, matched_plan
     from onnx2snn.settings import Settings
+    from onnx2snn.source import Source, matched_plan
 
     source = Source.read(graph(CASES["less"][0]))
     matched, _ = matched_plan(source, Settings(exclude=("Where",)))

@@ -13,9 +13,9 @@ import pytest
 import onnx2snn
 from models.digits import FOLDER
 from onnx2snn import files
-from onnx2snn.conversion import save
 from onnx2snn.ops.errors import UsageError
 from onnx2snn.runtime.loading import detach
+from onnx2snn.saving import save
 
 MODEL = FOLDER / "digits_resnet.onnx"
 IMAGES = np.load(FOLDER / "digits_calibration.npz")["image"][:32]
