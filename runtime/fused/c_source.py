@@ -11,28 +11,34 @@ import math
 
 from onnx2snn.runtime.fused.expression import Expression, Instruction
 from onnx2snn.runtime.fused.operands_source import OWN, Operands
+from onnx2snn.runtime.vectors import LANES
 
 CHUNK = 512
 MOST_OPERANDS = 16
 
-# Vectors of 16, which compilers split where the machine's are shorter. Polynomials and quotients
-# of them are least-squares fits, within 3 units in the last place of float32.
+# Polynomials and quotients of them are least-squares fits, within 3 units in the last place of
+# float32.
 PRELUDE = r"""
 #include <stdint.h>
 #include <string.h>
 #define CHUNK @CHUNK@
-#define LANES 16
-typedef float vf __attribute__((vector_size(64)));
-typedef int32_t vi __attribute__((vector_size(64)));
+#define LANES @LANES@
+#ifdef __AVX__
+#include <immintrin.h>
+#endif
+typedef float vf __attribute__((vector_size(4 * LANES)));
+typedef int32_t vi __attribute__((vector_size(4 * LANES)));
 static const float silence[CHUNK] __attribute__((aligned(64)));
 static inline vf load(const float* p) { vf x; memcpy(&x, p, sizeof x); return x; }
 static inline void store(float* p, vf x) { memcpy(p, &x, sizeof x); }
 static inline vf splat(float c) { return c - (vf){0}; }
 static inline vf pick(vi m, vf a, vf b) { return (vf)((m & (vi)a) | (~m & (vi)b)); }
-#ifdef __AVX512F__
-#include <immintrin.h>
+#if LANES == 16 && defined(__AVX512F__)
 static inline vf op_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
 static inline vf op_min(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+#elif LANES == 8 && defined(__AVX__)
+static inline vf op_max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+static inline vf op_min(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
 #else
 static inline vf op_max(vf a, vf b) { return pick(a > b, a, b); }
 static inline vf op_min(vf a, vf b) { return pick(a < b, a, b); }
@@ -173,7 +179,8 @@ int64_t site_part(const struct block* b, int64_t part, int64_t pieces) {{
     if (base >= n) continue;
     int m = (int)(n - base < most ? n - base : most);
     float v[CHUNK] __attribute__((aligned(64)));
-    vi fired = {{0}}, lane = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}};
+    vi fired = {{0}}, lane;
+    for (int k = 0; k < LANES; k++) lane[k] = k;
     memcpy(v, estimates + base, m * 4);{begin_chunk}{load}
     for (int64_t t = begin; t < end; t++) {{{charge}
       if (t < start || t >= stop) {{ {add} continue; }}
@@ -234,4 +241,4 @@ def c_source(expression: Expression, alphabet: str, operands: Operands = OWN) ->
         tail=each(operands.tail),
         store=each(operands.store),
     )
-    return PRELUDE.replace("@CHUNK@", str(CHUNK)) + kernel
+    return PRELUDE.replace("@CHUNK@", str(CHUNK)).replace("@LANES@", str(LANES)) + kernel

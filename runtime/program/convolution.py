@@ -13,10 +13,10 @@ from onnx2snn.runtime.linear.arguments import per_axis
 from onnx2snn.runtime.linear.convolution import window_pads
 from onnx2snn.runtime.program.moves import ordered
 from onnx2snn.runtime.program.product import BUNCH, check_size, panels
-from onnx2snn.runtime.program.product_source import LANES
 from onnx2snn.runtime.program.signal import Signal, UnsupportedError, dense
 from onnx2snn.runtime.program.step import BoundStep
 from onnx2snn.runtime.program.writer import Place, Writer, at
+from onnx2snn.runtime.vectors import LANES
 
 
 @dataclass(frozen=True)

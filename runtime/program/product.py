@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from onnx2snn.runtime.program.moves import copied
-from onnx2snn.runtime.program.product_source import LANES, PANEL, ROWS
+from onnx2snn.runtime.program.product_source import PANEL, ROWS
 from onnx2snn.runtime.program.signal import Axes, Signal, UnsupportedError, dense, merged
 from onnx2snn.runtime.program.step import BoundStep
 from onnx2snn.runtime.program.writer import Writer, at
+from onnx2snn.runtime.vectors import LANES
 
 # Bytes of the largest weights: panels of larger ones leave the second-level cache.
 MOST_WEIGHTS = 1 << 19

@@ -5,12 +5,13 @@ A tile of ROWS rows and up to PANEL vectors of columns stays in registers over t
 
 from __future__ import annotations
 
-LANES = 16
-ROWS = 8
-# Vectors of the widest panel: with the rows of a tile they fill the registers.
-PANEL = 3
+from onnx2snn.runtime.vectors import LANES
 
-PRODUCT = r"""
+# Rows of a tile and vectors of the widest panel: together they fill the registers, 32 where
+# vectors have 16 numbers and 16 elsewhere.
+ROWS, PANEL = (8, 3) if LANES == 16 else (6, 2)
+
+_PRODUCT = r"""
 /* Sums over `taps` places of `depth` numbers each, for `pixels` places of each image: a product
    has one of either. Images have padding where `tall` is not 0: copies of `bunch` of them, with
    zeros around, then go to scratch memory. Weights lie in panels of up to PANEL vectors of
@@ -59,8 +60,7 @@ static inline int next(const struct product* p, struct walk* w, int64_t left, co
 #define START(V) \
   vf sums[ROWS][V]; \
   FOR(r, ROWS) FOR(v, V) sums[r][v] = (vf){0}; \
-  const float *x0 = at[0], *x1 = at[1], *x2 = at[2], *x3 = at[3]; \
-  const float *x4 = at[4], *x5 = at[5], *x6 = at[6], *x7 = at[7];
+  const float @POINTERS@;
 #define PRODUCT(V) \
 static void product##V(const struct product* p, const float* x, int64_t rows, const float* panel, \
                        float* out, int64_t n) { \
@@ -71,7 +71,7 @@ static void product##V(const struct product* p, const float* x, int64_t rows, co
     int count = next(p, &place, rows - row, x, at); \
     START(V) \
     FOR(t, taps) for (int64_t k = p->tap[t], end = k + depth; k < end; k++, w += V * LANES) { \
-      const float value[ROWS] = {x0[k], x1[k], x2[k], x3[k], x4[k], x5[k], x6[k], x7[k]}; \
+      const float value[ROWS] = {@VALUES@}; \
       vf c[V]; \
       FOR(v, V) c[v] = load(w + v * LANES); \
       FOR(r, ROWS) FOR(v, V) sums[r][v] += value[r] * c[v]; \
@@ -117,10 +117,7 @@ static void depthwise##V(const struct product* p, const float* x, int64_t rows, 
       FOR(v, V) { \
         const int64_t j = k + v * LANES; \
         const vf c = load(w + t * line + v * LANES); \
-        sums[0][v] += load(x0 + j) * c; sums[1][v] += load(x1 + j) * c; \
-        sums[2][v] += load(x2 + j) * c; sums[3][v] += load(x3 + j) * c; \
-        sums[4][v] += load(x4 + j) * c; sums[5][v] += load(x5 + j) * c; \
-        sums[6][v] += load(x6 + j) * c; sums[7][v] += load(x7 + j) * c; \
+        @SUMS@ \
       } \
     } \
     FOR(r, count) put(out + (row + r) * p->channels, sums[r], n); \
@@ -146,3 +143,14 @@ int64_t depthwise(const struct product* p, int64_t part, int64_t parts) {
   return 0;
 }
 """
+
+
+def _each_row(template: str, between: str) -> str:
+    return between.join(template.format(r=r) for r in range(ROWS))
+
+
+PRODUCT = (
+    _PRODUCT.replace("@POINTERS@", _each_row("*x{r} = at[{r}]", ", "))
+    .replace("@VALUES@", _each_row("x{r}[k]", ", "))
+    .replace("@SUMS@", _each_row("sums[{r}][v] += load(x{r} + j) * c;", " "))
+)

@@ -7,7 +7,8 @@ many rows, samples or time steps there are.
 
 from __future__ import annotations
 
-from onnx2snn.runtime.program.product_source import LANES, PANEL, PRODUCT, ROWS
+from onnx2snn.runtime.program.product_source import PANEL, PRODUCT, ROWS
+from onnx2snn.runtime.vectors import LANES
 
 DIMENSIONS = 6
 
