@@ -71,7 +71,7 @@ class Executor:
     def initialise(self, index: int, state: State) -> None:
         """Evaluate step `index` at t = 0, with v(0) for every site."""
         step = self.plan.steps[index]
-        operands = self._values(step, state)
+        operands = self.operands(step, state)
         results: Sequence[Tensor]
         if isinstance(step, SiteStep):
             results = [self._initial_estimate(step, operands, state)]
@@ -80,13 +80,27 @@ class Executor:
         self._account(index, step, operands, results, state)
         for name, result in zip(_names(step), results, strict=False):
             if name:
-                kind = self.dtype if result.is_floating_point() else result.dtype
-                state.values[name] = result if _is_integer(result) else result.to(self.device, kind)
+                state.values[name] = self._placed(result)
                 if name in self.plan.varying:
                     state.shapes[name] = result.shape
         if isinstance(step, LinearStep):
             state.bindings[index] = self._binding(index, step, operands, results)
         self.release(index, state)
+
+    def repeat(self, index: int, step: LinearStep, operands: Operands, state: State) -> None:
+        """Evaluate a step at t = 0 whose shapes, binding and arithmetic the state has already."""
+        results = self.nodes.apply(step.node, step.operator, operands)
+        for name, result in zip(step.node.outputs, results, strict=False):
+            if name:
+                state.values[name] = self._placed(result)
+        self.release(index, state)
+
+    def _placed(self, result: Tensor) -> Tensor:
+        """On the device, numbers in the format of states."""
+        if result.dtype == self.dtype and result.device == self.device:
+            return result
+        kind = self.dtype if result.is_floating_point() else result.dtype
+        return result if _is_integer(result) else result.to(self.device, kind)
 
     def release(self, index: int, state: State) -> None:
         """Forget what no step after `index` reads, but for the tensors the plan keeps."""
@@ -125,7 +139,8 @@ class Executor:
         signals.courses[name] = course
         return course
 
-    def _values(self, step: Step, state: State) -> Operands:
+    def operands(self, step: Step, state: State) -> Operands:
+        """Values of what a step reads, None for operands left out."""
         names = step.site.operands if isinstance(step, SiteStep) else step.node.inputs
         return [self._value(name, state) if name else None for name in names]
 

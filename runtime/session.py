@@ -31,7 +31,7 @@ from onnx2snn.runtime.program.simulation import Simulation
 from onnx2snn.runtime.signals import Signals
 from onnx2snn.runtime.start import Opening, begin
 from onnx2snn.runtime.state import Parameters, State
-from onnx2snn.runtime.threads import Pace, is_small, one_thread
+from onnx2snn.runtime.threads import Pace, one_thread
 
 __all__ = ["PRECISIONS", "Point", "SpikingSession", "choose_device"]
 
@@ -244,7 +244,7 @@ class SpikingSession:
             state = self._initial_state(feed)
         if known is None:
             steps = self._block or even(self._block_length(state), self.time_steps)
-            known = Pace(steps, is_small(self._plan, state, min(steps, self.time_steps)))
+            known = Pace.of(self._plan, state, min(steps, self.time_steps))
             self._paces = {key: known}
             if known.alone and torch.get_num_threads() > 1:
                 # Rounding may depend on the threads: the first call shall be as later ones are.
@@ -271,7 +271,7 @@ class SpikingSession:
 
     def _simulation(self, feed: Feed, state: State, pace: Pace, first: int) -> Simulation | None:
         """A compiled program for the simulation whose first point comes after `first` steps."""
-        threads = 1 if pace.alone else torch.get_num_threads()
+        threads = 1 if pace.program else torch.get_num_threads()
         return self._programs.simulation(_key(feed), state, min(pace.steps, first), threads)
 
     def _advance(self, state: State, simulation: Simulation | None, steps: int) -> None:

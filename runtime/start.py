@@ -14,8 +14,16 @@ from torch import Tensor
 
 from onnx2snn.runtime.binding import Binding
 from onnx2snn.runtime.execute import Executor
+from onnx2snn.runtime.nodes import Operands
 from onnx2snn.runtime.parameters import check_fit
-from onnx2snn.runtime.plan import ConstantStep, Plan, SiteStep, step_inputs, step_outputs
+from onnx2snn.runtime.plan import (
+    ConstantStep,
+    LinearStep,
+    Plan,
+    SiteStep,
+    step_inputs,
+    step_outputs,
+)
 from onnx2snn.runtime.state import State
 
 # Most bytes of tensors at t = 0 that outlive a call; of more, only shapes are kept.
@@ -26,15 +34,16 @@ KEPT = 16 << 20
 class Opening:
     """The part of a state at t = 0 that all inputs of the same shapes share.
 
-    steps:  those that need not run again.
-    values: their results that the state or other steps read.
-    shapes: of all tensors that vary over time.
+    steps:    those that need not run again.
+    values:   their results, and the estimates of sites, that the state or other steps read.
+    operands: shapes of what sites read.
     spikes, neurons: of all sites, in the order of the plan.
-    The other fields are those of `State`, for these steps.
+    The other fields are those of `State`.
     """
 
     steps: frozenset[int]
     values: Mapping[str, Tensor]
+    operands: Mapping[int, list[torch.Size]]
     shapes: Mapping[str, torch.Size]
     bindings: Mapping[int, Binding]
     macs: Mapping[int, int]
@@ -74,7 +83,10 @@ def _begun(executor: Executor, inputs: Mapping[str, Tensor]) -> tuple[State, Ope
     steps, fixed = steady_steps(plan), _shape_steps(plan)
     read = plan.kept.union(*(step_inputs(s) for i, s in enumerate(plan.steps) if i not in steps))
     constant, steady = dict[str, Tensor](), dict[str, Tensor]()
+    operands = dict[int, list[torch.Size]]()
     for index, step in enumerate(plan.steps):
+        if isinstance(step, SiteStep):
+            operands[index] = _shapes(executor.operands(step, state))
         executor.initialise(index, state)
         if isinstance(step, SiteStep):
             name = step.site.name
@@ -82,16 +94,17 @@ def _begun(executor: Executor, inputs: Mapping[str, Tensor]) -> tuple[State, Ope
         known = {n: state.values[n] for n in step_outputs(step) if n in state.values}
         if index in fixed:
             constant.update(known)
-        elif index in steps:
+        elif index in steps or isinstance(step, SiteStep):
             steady.update({n: value for n, value in known.items() if n in read})
         if _bytes(steady.values()) > KEPT:
             steps, steady = fixed, {}
     return state, Opening(
         steps=steps,
         values={**constant, **steady},
+        operands=operands,
         shapes=dict(state.shapes),
-        bindings={i: b for i, b in state.bindings.items() if i in steps},
-        macs={i: macs for i, macs in state.macs.items() if i in steps},
+        bindings=dict(state.bindings),
+        macs=dict(state.macs),
         spikes=dict(state.spikes),
         neurons=dict(state.neurons),
     )
@@ -110,12 +123,20 @@ def _resumed(executor: Executor, inputs: Mapping[str, Tensor], known: Opening) -
     for index, step in enumerate(executor.plan.steps):
         if index in known.steps:
             continue
-        executor.initialise(index, state)
-        if isinstance(step, SiteStep):
-            output = step.site.output
-            if state.shapes[output] != known.shapes[output]:
-                return None
+        operands = executor.operands(step, state)
+        if isinstance(step, SiteStep) and _shapes(operands) != known.operands[index]:
+            return None
+        if isinstance(step, SiteStep) and step.site.output in known.values:
+            executor.release(index, state)
+        elif isinstance(step, LinearStep) and known.bindings[index].fits(operands):
+            executor.repeat(index, step, operands, state)
+        else:
+            executor.initialise(index, state)
     return state
+
+
+def _shapes(operands: Operands) -> list[torch.Size]:
+    return [x.shape for x in operands if x is not None]
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -14,7 +14,10 @@ DIMENSIONS = 6
 
 _FRAME = r"""
 #include <stdint.h>
+#include <sched.h>
 #include <string.h>
+#define LOAD(p, order) __atomic_load_n(p, __ATOMIC_##order)
+#define PATIENCE 4096
 #define DIMENSIONS @DIMENSIONS@
 #define LANES @LANES@
 #define ROWS @ROWS@
@@ -26,28 +29,25 @@ static inline vf load(const float* p) { vf x; memcpy(&x, p, sizeof x); return x;
 typedef int64_t (*kernel)(const void* block, int64_t part, int64_t parts);
 struct instruction { kernel run; const void* block; int64_t* spikes; };
 
-/* Runs instructions one after the other, each on all threads. */
+/* Runs instructions one after the other, each in as many parts as there are threads. A thread
+   takes the next part once the instruction before is done, and holds nothing while it waits: one
+   that the system keeps from running leaves its parts to the others. */
 void run(const struct instruction* list, int64_t count, int64_t threads) {
+  int64_t taken = 0, done = 0;
   #pragma omp parallel num_threads((int)threads) if (threads > 1)
-  {
-    int64_t part = THREAD, parts = THREADS;
-    FOR(i, count) {
-      int64_t spikes = list[i].run(list[i].block, part, parts);
-      if (list[i].spikes) __atomic_fetch_add(list[i].spikes, spikes, __ATOMIC_RELAXED);
-      #pragma omp barrier
+  for (int64_t next, waits = 0; (next = LOAD(&taken, RELAXED)) < count * threads;) {
+    const struct instruction* now = list + next / threads;
+    if (LOAD(&done, ACQUIRE) < next / threads * threads) {
+      if (++waits % PATIENCE == 0) sched_yield();
+      continue;
     }
+    if (!__atomic_compare_exchange_n(&taken, &next, next + 1, 0, __ATOMIC_RELAXED,
+                                     __ATOMIC_RELAXED)) continue;
+    int64_t spikes = now->run(now->block, next % threads, threads);
+    if (now->spikes) __atomic_fetch_add(now->spikes, spikes, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&done, 1, __ATOMIC_RELEASE);
   }
 }
-"""
-_THREADS = """
-#ifdef _OPENMP
-#include <omp.h>
-#define THREAD omp_get_thread_num()
-#define THREADS omp_get_num_threads()
-#else
-#define THREAD 0
-#define THREADS 1
-#endif
 """
 
 _POINTWISE = r"""
@@ -195,7 +195,7 @@ int64_t integration(const struct integration* p, int64_t part, int64_t parts) {
 
 def program_source() -> str:
     """The source of everything but sites."""
-    text = _THREADS + _FRAME + _POINTWISE + _REDUCTION + PRODUCT
+    text = _FRAME + _POINTWISE + _REDUCTION + PRODUCT
     sizes = {"DIMENSIONS": DIMENSIONS, "LANES": LANES, "ROWS": ROWS, "PANEL": PANEL}
     for name, size in sizes.items():
         text = text.replace(f"@{name}@", str(size))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -55,9 +56,16 @@ class Slot:
 
     def of(self, memory: Tensor) -> Tensor:
         """The tensor, as a view of memory."""
-        flat = memory[self.offset : self.offset + 4 * self.size].view(torch.float32)
-        inverse = [self.order.index(i) for i in range(len(self.order))]
-        return flat.view([self.shape[i] for i in self.order]).permute(inverse)
+        return memory.view(torch.float32).as_strided(self.shape, self.strides, self.offset // 4)
+
+    @cached_property
+    def strides(self) -> tuple[int, ...]:
+        """Of the tensor's axes, in numbers."""
+        strides, within = dict[int, int](), 1
+        for axis in reversed(self.order):
+            strides[axis] = within
+            within *= self.shape[axis]
+        return tuple(strides[axis] for axis in range(len(self.shape)))
 
 
 @dataclass

@@ -15,6 +15,7 @@ from test_bound import ROWS, STEPS, form, weights
 
 import onnx2snn
 from onnx2snn.ops.node import Node
+from onnx2snn.runtime import threads
 from onnx2snn.runtime.binding import Binding
 from onnx2snn.runtime.bound import bind
 from onnx2snn.runtime.fused.build import compiler
@@ -148,6 +149,26 @@ def test_programs_of_all_lengths_do_the_same(name: str) -> None:
             assert point.account == before.account
             for output, array in point.outputs.items():
                 np.testing.assert_array_equal(array, before.outputs[output])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_any_number_of_threads_does_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "SHARED_IN_PROGRAM", 0)
+    model, arrays, before = spiking(name), feed(name, 3), torch.get_num_threads()
+    points = []
+    try:
+        for count in (1, 2, 5):
+            torch.set_num_threads(count)
+            session = SpikingSession(model, device="cpu")
+            points.append(session.simulate(arrays, [4, 10]))
+            assert all(session._programs.known.values())
+    finally:
+        torch.set_num_threads(before)
+    for found in points[1:]:
+        for point, expected in zip(found, points[0], strict=True):
+            assert point.account == expected.account
+            for output, array in expected.outputs.items():
+                np.testing.assert_array_equal(point.outputs[output], array)
 
 
 @pytest.mark.parametrize("name", ["convnext", "regnet"])
