@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("onnx2snn", "torch", "onnx", "onnxruntime-gpu", "numpy")
 
@@ -24,9 +26,10 @@ def _processor() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores and versions."""
+    """Processor, its vectors, cores and versions."""
     return {
         "processor": _processor(),
+        "vectors": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
