@@ -17,6 +17,7 @@ from torch import Tensor
 from onnx2snn.ops.errors import DataError, UsageError
 from onnx2snn.runtime.allocation import retain_memory
 from onnx2snn.runtime.budget import block_length, even
+from onnx2snn.runtime.devices import KERNELS, choose_device
 from onnx2snn.runtime.energy import Account, account
 from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.fused.sites import FusedSites
@@ -33,10 +34,7 @@ from onnx2snn.runtime.start import Opening, begin
 from onnx2snn.runtime.state import Parameters, State
 from onnx2snn.runtime.threads import Pace, one_thread
 
-__all__ = ["PRECISIONS", "Point", "SpikingSession", "choose_device"]
-
-# Devices for which there are compiled kernels.
-KERNELS = ("cpu", "cuda")
+__all__ = ["PRECISIONS", "Point", "SpikingSession"]
 
 
 @dataclass(frozen=True)
@@ -46,18 +44,6 @@ class Point:
     time_steps: int
     outputs: dict[str, NDArray[Any]]
     account: Account
-
-
-def choose_device(name: str) -> torch.device:
-    """The torch device for "auto", "cpu" or "cuda"."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError("device 'cuda' was asked for, but PyTorch finds no GPU; use --device cpu")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"device '{name}' is not known; use auto, cpu or cuda") from error
 
 
 class SpikingSession:
@@ -167,11 +153,12 @@ class SpikingSession:
         unknown = set(names) - set(self._output_names)
         if unknown:
             raise DataError(f"the model has no output '{min(unknown)}'")
+        last = self.time_steps if time_steps is None else time_steps
+        wanted = [last] if at is None else list(at)
+        found = {s.time: self._outputs(s) for s in self._states(feed, wanted, self._output_names)}
         if at is None:
-            (point,) = self.simulate(feed, [self.time_steps if time_steps is None else time_steps])
-            return [point.outputs[name] for name in names]
-        points = {p.time_steps: p for p in self.simulate(feed, at)}
-        return [np.stack([points[t].outputs[name] for t in at]) for name in names]
+            return [found[last][name] for name in names]
+        return [np.stack([found[t][name] for t in wanted]) for name in names]
 
     def simulate(
         self,
@@ -194,6 +181,21 @@ class SpikingSession:
         probe: Callable[[State], None] | None = None,
     ) -> Iterator[Point]:
         """As `simulate`, point by point: steps are simulated when a point is asked for."""
+        for state in self._states(feed, at, None if probe else self._output_names, progress):
+            point = Point(state.time, self._outputs(state), account(self._plan, state))
+            if probe:
+                with self._arithmetic():
+                    probe(state)
+            yield point
+
+    def _states(
+        self,
+        feed: Feed,
+        at: Iterable[int],
+        names: Sequence[str] | None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[State]:
+        """The state after each of the time steps `at`, which shows the tensors named, or all."""
         wanted = self._checked_steps(at)
         retain_memory()
         with self._arithmetic():
@@ -206,11 +208,8 @@ class SpikingSession:
                     if progress:
                         progress(state.time)
                 if simulation is not None:
-                    simulation.show(state, None if probe else self._output_names)
-                point = Point(end, self._outputs(state), account(self._plan, state))
-                if probe:
-                    probe(state)
-            yield point
+                    simulation.show(state, names)
+            yield state
 
     @contextmanager
     def _arithmetic(self) -> Iterator[None]:
