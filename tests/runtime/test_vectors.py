@@ -12,6 +12,7 @@ import torch
 from onnx2snn.runtime.fused.build import compiler
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 TESTS = ("test_fused.py", "test_program.py")
 CHOSEN = "instruction or a_program_does or spans_silence or a_network_is_the_same"
 
@@ -24,12 +25,12 @@ def test_kernels_on_shorter_vectors(capability: str) -> None:
     if own in (capability, "DEFAULT"):
         pytest.skip(f"this processor's own are {own}")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider"]
+    command += ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT)]
     found = subprocess.run(
         [*command, *(str(HERE / name) for name in TESTS), "-k", CHOSEN],
         env={**os.environ, "ATEN_CPU_CAPABILITY": capability.lower()},
         capture_output=True,
         text=True,
-        cwd=HERE.parents[1],
     )
     assert found.returncode == 0, found.stdout[-2000:]
     assert " passed" in found.stdout
