@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -198,6 +199,12 @@ def _to_numpy(tensor: Tensor, narrowed: bool) -> NDArray[Any]:
     return np.asarray(plain.numpy())
 
 
+@cache
+def type_name(dtype: np.dtype[Any]) -> str:
+    """The name of a type, which numpy puts together anew for every question."""
+    return dtype.name
+
+
 _NATIVE = re.compile(r"bool|u?int(8|16|32|64)|u?longlong|float(16|32|64)")
 
 
@@ -210,7 +217,7 @@ def with_native_dtype(array: NDArray[Any]) -> NDArray[Any]:
 
     numpy has two types of each width ("long" and "long long"), of which PyTorch knows one.
     """
-    name = array.dtype.name
+    name = type_name(array.dtype)
     if _NATIVE.fullmatch(name):
         return array.view(np.dtype(array.dtype.str))
     if "float" in name:

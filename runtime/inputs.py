@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from onnx2snn.ops.errors import DataError
-from onnx2snn.runtime.fallback import with_native_dtype
+from onnx2snn.runtime.fallback import type_name, with_native_dtype
 from onnx2snn.runtime.graph import TensorInfo
 
 Feed = Mapping[str, NDArray[Any]]
@@ -37,7 +37,7 @@ def checked_input(info: TensorInfo, array: NDArray[Any], *, finite: bool = True)
                 raise DataError(message)
     with np.errstate(over="ignore"):
         converted = array.astype(info.dtype, copy=False)
-    if "float" in array.dtype.name:
+    if "float" in type_name(array.dtype):
         if finite and not np.isfinite(converted).all():
             raise DataError(f"input '{info.name}' holds NaN, infinite or too large values")
         return array
