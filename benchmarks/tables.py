@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.accuracy import ABLATIONS, CONFIGURATIONS, SAMPLE_COUNTS
+from benchmarks.accuracy import ABLATIONS, CONFIGURATIONS, FEWER_SAMPLES
 from benchmarks.markdown import markdown_table
 from benchmarks.paper_table import TIME_STEPS
 from benchmarks.results import read
@@ -121,8 +121,8 @@ def ablation() -> str:
 
 def calibration() -> str:
     """Relative errors on fewer samples."""
-    columns = [_rows(name) for name in SAMPLE_COUNTS]
-    return markdown_table(["network", *SAMPLE_COUNTS], list(_errors(columns)))
+    columns = {"256 samples": _rows("all parts"), **{name: _rows(name) for name in FEWER_SAMPLES}}
+    return markdown_table(["network", *columns], list(_errors(list(columns.values()))))
 
 
 def paper_size() -> str:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from onnx2snn.calibration.data import Feed
 from onnx2snn.calibration.values import first_samples, sample_count
 
-# A difference takes three samples that differ.
+# A difference takes three samples that differ; where ENOUGH are given, others help no more.
 FEWEST = 3
+ENOUGH = 256
 # Largest u: REACH / sqrt(samples), the further the fewer samples there are, up to LONGEST_REACH.
 REACH = 2.0
 LONGEST_REACH = 0.5
@@ -25,13 +26,13 @@ Array = NDArray[Any]
 
 
 def filled(feed: Feed, samples: int) -> Feed:
-    """The first `samples` samples of the feed, with others made of them where it has fewer.
+    """The first `samples` samples of the feed, with others made of them where it has too few.
 
     Integers, Booleans and inputs of only two values (masks, flags) stay as sample i has them.
     Without any other input nothing is made.
     """
     given = sample_count(feed)
-    if given >= samples:
+    if given >= min(samples, ENOUGH):
         return first_samples(feed, samples)
     if given < FEWEST or not any(_moves(array) for array in feed.values()):
         return feed

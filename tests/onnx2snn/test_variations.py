@@ -9,7 +9,7 @@ from test_tuning import deep_network, relative_error
 
 import onnx2snn
 from onnx2snn.calibration.tuning import tune
-from onnx2snn.calibration.variations import FEWEST, LONGEST_REACH, filled
+from onnx2snn.calibration.variations import ENOUGH, FEWEST, LONGEST_REACH, filled
 
 
 @given(st.integers(FEWEST, 9), st.integers(1, 20), st.sampled_from([np.float32, np.float64]))
@@ -52,6 +52,8 @@ def test_ids_masks_and_scalars_stay_those_of_a_sample():
     [
         ({"x": samples(2, 4)}, 8, 2),
         ({"x": samples(8, 4)}, 5, 5),
+        ({"x": samples(ENOUGH, 4)}, 2 * ENOUGH, ENOUGH),
+        ({"x": samples(ENOUGH, 4)}, 100, 100),
         ({"ids": np.arange(12).reshape(6, 2)}, 12, 6),
         ({"mask": np.eye(6, dtype=np.float32)}, 12, 6),
     ],
