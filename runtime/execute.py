@@ -22,6 +22,7 @@ from onnx2snn.runtime.fused.sites import FusedSites
 from onnx2snn.runtime.increments import only
 from onnx2snn.runtime.nodes import NodeRunner, Operands
 from onnx2snn.runtime.plan import (
+    ConstantStep,
     DifferenceStep,
     LinearStep,
     Plan,
@@ -68,8 +69,8 @@ class Executor:
             tuple(name for name in step_outputs(step) if name in wanted) for step in self.plan.steps
         )
 
-    def initialise(self, index: int, state: State) -> None:
-        """Evaluate step `index` at t = 0, with v(0) for every site."""
+    def initialise(self, index: int, state: State) -> Sequence[Tensor]:
+        """Evaluate step `index` at t = 0, with v(0) for every site; its results."""
         step = self.plan.steps[index]
         operands = self.operands(step, state)
         results: Sequence[Tensor]
@@ -86,14 +87,18 @@ class Executor:
         if isinstance(step, LinearStep):
             state.bindings[index] = self._binding(index, step, operands, results)
         self.release(index, state)
+        return results
 
     def repeat(self, index: int, step: LinearStep, operands: Operands, state: State) -> None:
         """Evaluate a step at t = 0 whose shapes, binding and arithmetic the state has already."""
-        results = self.nodes.apply(step.node, step.operator, operands)
-        for name, result in zip(step.node.outputs, results, strict=False):
-            if name:
-                state.values[name] = self._placed(result)
+        state.values.update(self.evaluated(step, operands))
         self.release(index, state)
+
+    def evaluated(self, step: LinearStep | ConstantStep, operands: Operands) -> dict[str, Tensor]:
+        """The results of a step at t = 0, by name."""
+        results = self.nodes.apply(step.node, step.operator, operands)
+        pairs = zip(step.node.outputs, results, strict=False)
+        return {name: self._placed(result) for name, result in pairs if name}
 
     def _placed(self, result: Tensor) -> Tensor:
         """On the device, numbers in the format of states."""

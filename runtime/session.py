@@ -199,8 +199,7 @@ class SpikingSession:
         wanted = self._checked_steps(at)
         retain_memory()
         with self._arithmetic():
-            state, pace = self._start(feed)
-            simulation = self._simulation(feed, state, pace, wanted[0])
+            state, pace, simulation = self._start(self._inputs(feed), wanted[0])
         for end in wanted:
             with self._arithmetic(), one_thread(pace.alone):
                 while state.time < end:
@@ -235,28 +234,37 @@ class SpikingSession:
                 )
         return sorted({int(t) for t in wanted})
 
-    def _start(self, feed: Feed) -> tuple[State, Pace]:
-        """The state at t = 0, and the pace that its shapes suggest."""
-        key = _key(feed)
-        known = self._paces.get(key)
-        with one_thread(known is not None and known.alone):
-            state = self._initial_state(feed)
-        if known is None:
-            steps = self._block or even(self._block_length(state), self.time_steps)
-            known = Pace.of(self._plan, state, min(steps, self.time_steps))
-            self._paces = {key: known}
-            if known.alone and torch.get_num_threads() > 1:
+    def _start(
+        self, inputs: Mapping[str, Tensor], first: int
+    ) -> tuple[State, Pace, Simulation | None]:
+        """The state at t = 0, the pace that its shapes suggest, and the program that goes on.
+
+        first: steps after which the first point comes.
+        """
+        threads = torch.get_num_threads()
+        key = (threads, *((name, x.shape) for name, x in inputs.items()))
+        pace = self._paces.get(key)
+        with one_thread(pace is not None and pace.alone):
+            begun = self._programs.begin(key, inputs)
+            if pace is not None and begun is not None:
+                return begun[0], pace, begun[1]
+            state, opening = begin(self._executor, inputs, self._openings.get(key))
+        self._openings = {key: opening}
+        if pace is None:
+            pace = self._pace(state)
+            self._paces = {key: pace}
+            at_once, sharing = min(pace.steps, first), 1 if pace.program else threads
+            with one_thread(pace.alone):
+                prepared = self._programs.prepare(key, inputs, at_once, sharing)
+            if prepared or (pace.alone and threads > 1):
                 # Rounding may depend on the threads: the first call shall be as later ones are.
                 self._openings.clear()
-                return self._start(feed)
-        return state, known
+                return self._start(inputs, first)
+        return state, pace, None
 
-    def _initial_state(self, feed: Feed) -> State:
-        inputs = self._inputs(feed)
-        key = tuple((name, x.shape) for name, x in sorted(inputs.items()))
-        state, opening = begin(self._executor, inputs, self._openings.get(key))
-        self._openings = {key: opening}
-        return state
+    def _pace(self, state: State) -> Pace:
+        steps = self._block or even(self._block_length(state), self.time_steps)
+        return Pace.of(self._plan, state, min(steps, self.time_steps))
 
     def _inputs(self, feed: Feed) -> dict[str, Tensor]:
         finite = bool(self._plan.sites)
@@ -267,11 +275,6 @@ class SpikingSession:
             return self._block
         size = torch.finfo(self._dtype).bits // 8
         return block_length(self._plan, state, size, self._memory, self._device)
-
-    def _simulation(self, feed: Feed, state: State, pace: Pace, first: int) -> Simulation | None:
-        """A compiled program for the simulation whose first point comes after `first` steps."""
-        threads = 1 if pace.program else torch.get_num_threads()
-        return self._programs.simulation(_key(feed), state, min(pace.steps, first), threads)
 
     def _advance(self, state: State, simulation: Simulation | None, steps: int) -> None:
         if simulation is not None:
@@ -292,7 +295,3 @@ class SpikingSession:
         if value.is_floating_point() and self._dtype == torch.float32:
             return array.astype(info.dtype, copy=True)
         return array.copy()
-
-
-def _key(feed: Feed) -> tuple[Any, ...]:
-    return tuple((name, getattr(array, "shape", ())) for name, array in sorted(feed.items()))

@@ -83,3 +83,13 @@ BY_OP_TYPE: dict[str, Callable[[Writer, BoundStep], Signal]] = {
     "Gemm": gemm,
     "MatMul": matmul,
 }
+
+
+def emitted(writer: Writer, step: BoundStep) -> Signal:
+    """The result of a step; UnsupportedError where there is no instruction for it."""
+    if step.binding.transparent:
+        return step.signals[0]
+    emit = BY_OP_TYPE.get(step.node.op_type)
+    if emit is None or step.binding.apply is None or len(step.node.outputs) != 1:
+        raise UnsupportedError(step.node.op_type)
+    return emit(writer, step)

@@ -70,3 +70,19 @@ def kept(writer: Writer, buffer: Buffer, slot: Slot) -> None:
     axes = merged((view, view, view), range(2), kept=1)
     addresses = (Place(buffer, 0), Place(buffer, 0), slot.place)
     writer.emit("pointwise", _OPERATIONS["copy"], *axes.words(), *addresses)
+
+
+def integrate(writer: Writer, slot: Slot, signal: Signal) -> None:
+    """Add increments to what is kept of a tensor."""
+    shape = (signal.view.shape[0], *slot.shape)
+    changes = ordered(writer, signal.seen(signal.view.expand(shape)), slot.order)
+    writer.emit("integration", writer.steps, slot.size, at(changes), slot.place)
+
+
+def brought(writer: Writer, slot: Slot) -> Signal:
+    """What is kept of a tensor, as increments of one step."""
+    order = (0, *(i + 1 for i in slot.order))
+    result = writer.new(dense((1, *slot.shape), order))
+    axes = merged((result.view,) * 3, range(result.view.dim()), kept=1)
+    writer.emit("pointwise", _OPERATIONS["copy"], *axes.words(), slot.place, slot.place, at(result))
+    return result

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
 from torch import Tensor
 
 from onnx2snn.runtime.fused.build import build
@@ -25,10 +24,12 @@ class Library:
     """Compiled kernels.
 
     run:     runs instructions at an address, so many, on so many threads.
+    place:   so many words at an address, their kinds, starts of all kinds, where words go.
     kernels: addresses of the kernels of linear operators, by name.
     """
 
     run: Callable[[int, int, int], None]
+    place: Callable[[int, int, int, object, int], None]
     kernels: dict[str, int]
 
 
@@ -38,10 +39,11 @@ def library() -> Library | None:
     found = build(program_source())
     if found is None:
         return None
-    run = found.run
+    run, place = found.run, found.place
     run.argtypes, run.restype = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64], None
+    place.argtypes, place.restype = [ctypes.c_int64, *[ctypes.c_void_p] * 4], None
     addresses = {n: ctypes.cast(getattr(found, n), ctypes.c_void_p).value for n in KERNELS}
-    return Library(run, {name: a for name, a in addresses.items() if a is not None})
+    return Library(run, place, {name: a for name, a in addresses.items() if a is not None})
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Program:
 
     words:     instructions and, behind them, their arguments; addresses within the program, the
                slots and the buffers count from the start of each.
-    addresses: where these are, for each of the three.
+    kinds:     of each word, what it counts from.
     count:     number of instructions.
     room:      bytes of all buffers.
     constants: tensors that must live as long as the program.
@@ -58,17 +60,18 @@ class Program:
 
     steps: int
     threads: int
-    words: NDArray[np.int64]
-    addresses: tuple[NDArray[np.int64], ...]
+    words: Tensor
+    kinds: Tensor
     count: int
     room: int
     constants: tuple[Tensor, ...]
 
-    def at(self, slots: int, buffers: int) -> NDArray[np.int64]:
+    def at(self, library: Library, slots: int, buffers: int) -> Tensor:
         """A copy that runs on this memory."""
-        words = self.words.copy()
-        for places, start in zip(self.addresses, (words.ctypes.data, slots, buffers), strict=True):
-            words[places] += start
+        words = torch.empty_like(self.words)
+        starts = (ctypes.c_int64 * 4)(0, words.data_ptr(), slots, buffers)
+        addresses = (self.words.data_ptr(), self.kinds.data_ptr(), starts, words.data_ptr())
+        library.place(words.numel(), *addresses)
         return words
 
 
@@ -90,18 +93,13 @@ def laid_out(writer: Writer) -> Program:
         spikes = (_ABSOLUTE, 0) if instruction.spikes is None else coded(instruction.spikes)
         table += [(_ABSOLUTE, instruction.kernel), (_PROGRAM, 8 * (start + len(blocks))), spikes]
         blocks += map(coded, instruction.words)
-    kinds, words = _columns([*table, *blocks])
+    kinds, words = torch.tensor([*table, *blocks], dtype=torch.int64).reshape(-1, 2).unbind(1)
     return Program(
         steps=writer.steps,
         threads=writer.threads,
-        words=words,
-        addresses=tuple(np.flatnonzero(kinds == k) for k in (_PROGRAM, _SLOTS, _BUFFERS)),
+        words=words.contiguous(),
+        kinds=kinds.to(torch.uint8),
         count=len(writer.instructions),
         room=room,
         constants=tuple(writer.constants),
     )
-
-
-def _columns(rows: Sequence[tuple[int, int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    array = np.array(rows, np.int64).reshape(-1, 2)
-    return array[:, 0], np.ascontiguousarray(array[:, 1])

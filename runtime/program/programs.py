@@ -2,43 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from onnx2snn.runtime.binding import Binding
+from torch import Tensor
+
+from onnx2snn.ops.errors import Onnx2SnnError
 from onnx2snn.runtime.execute import Executor
+from onnx2snn.runtime.program.arrival import (
+    Arrival,
+    Route,
+    arrival,
+    evaluated,
+    reference,
+    route,
+)
 from onnx2snn.runtime.program.program import Program, library
 from onnx2snn.runtime.program.recipe import Recipe, suits
-from onnx2snn.runtime.program.simulation import Beginning, Simulation
+from onnx2snn.runtime.program.signal import UnsupportedError
+from onnx2snn.runtime.program.simulation import Simulation, filled
 from onnx2snn.runtime.program.writer import Slots
 from onnx2snn.runtime.state import State
+
+# Most bytes of a simulation's memory at t = 0 that outlive a call.
+KEPT = 64 << 20
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Programs for inputs of the same shapes, and how simulations begin.
 
-    bindings: of the linear steps, from which the programs were written.
+    state:    at t = 0, without what moves.
+    besides:  what steps that are evaluated as they are read besides data.
+    memory:   for data of zeros, None where it is too large to outlive a call.
     programs: by time steps.
     """
 
     recipe: Recipe
-    beginning: Beginning
-    bindings: dict[int, Binding]
+    path: Route
+    arrival: Arrival
+    state: State
+    besides: Mapping[str, Tensor]
+    memory: Tensor | None
     programs: dict[int, Program]
 
-    def fits(self, state: State) -> bool:
-        """Whether constants and shapes are still the same."""
-        return all(state.bindings[index] is known for index, known in self.bindings.items())
-
-    def program(self, state: State, steps: int) -> Program:
+    def program(self, steps: int) -> Program:
         """The program for a block of so many steps."""
         if steps not in self.programs:
-            made = self.recipe.program(state, steps)
+            made = self.recipe.program(self.state, steps)
             assert made is not None, "instructions do not depend on the number of steps"
             self.programs[steps] = made
         return self.programs[steps]
+
+    def begin(self, inputs: Mapping[str, Tensor]) -> tuple[State, Simulation] | None:
+        """A simulation at t = 0; None where direct steps now make other shapes."""
+        executor, slots = self.recipe.executor, self.recipe.slots
+        data = evaluated(executor, self.path, inputs, self.besides)
+        if any(data[slot.name].shape != slot.shape for slot in self.arrival.gates):
+            return None
+        if self.memory is not None:
+            memory = self.memory.clone()
+        else:
+            zeros = reference(executor, self.path, inputs).state
+            memory = filled(slots, zeros, executor.constants)
+        simulation = Simulation(self.recipe.library, slots, memory, self.program)
+        simulation.enter(self.arrival, data)
+        kept = {name: x for name, x in data.items() if name in executor.plan.kept}
+        return replace(self.state, values={**self.state.values, **kept}), simulation
 
 
 @dataclass
@@ -53,40 +84,41 @@ class Programs:
         """Whether programs may run this plan, and can be compiled here."""
         return suits(self.executor) and library() is not None
 
-    def simulation(
-        self, key: Hashable, state: State, steps: int, threads: int
-    ) -> Simulation | None:
-        """What carries on from a state at t = 0; None where the executor has to.
+    def begin(self, key: Hashable, inputs: Mapping[str, Tensor]) -> tuple[State, Simulation] | None:
+        """A simulation at t = 0; None where the executor has to run it.
 
-        key:   tells shapes apart.
-        steps: time steps of the first block.
+        key: tells the shapes of inputs apart.
         """
-        prepared = self._prepared((key, threads), state, steps, threads) if self.usable else None
-        if prepared is None:
-            return None
-        recipe = prepared.recipe
-        memory = prepared.beginning.again(state, self.executor.constants)
-        simulation = Simulation(recipe.library, recipe.slots, memory, prepared.program)
-        simulation.take(state)
-        return simulation
+        prepared = self.known.get(key)
+        return None if prepared is None else prepared.begin(inputs)
 
-    def _prepared(self, key: Hashable, state: State, steps: int, threads: int) -> Prepared | None:
-        known = self.known.get(key)
-        if key in self.known and (known is None or known.fits(state)):
-            return known
-        self.known = {key: self._made(state, steps, threads)}
-        return self.known[key]
+    def prepare(
+        self, key: Hashable, inputs: Mapping[str, Tensor], steps: int, threads: int
+    ) -> bool:
+        """Write the programs for inputs of these shapes, the first for a block of `steps`.
 
-    def _made(self, state: State, steps: int, threads: int) -> Prepared | None:
-        kernels = library()
+        Returns whether there are any.
+        """
+        made = self._made(inputs, steps, threads) if self.usable else None
+        self.known = {key: made}
+        return made is not None
+
+    def _made(self, inputs: Mapping[str, Tensor], steps: int, threads: int) -> Prepared | None:
+        kernels, executor = library(), self.executor
         assert kernels is not None
-        recipe = Recipe(self.executor, kernels, Slots(len(self.executor.plan.sites)), threads)
-        program = recipe.program(state, steps)
-        if program is None:
+        slots = Slots(len(executor.plan.sites))
+        recipe = Recipe(executor, kernels, slots, threads)
+        try:
+            path = route(executor.plan)
+            found = reference(executor, path, inputs)
+            program = recipe.program(found.state, steps)
+            if program is None:
+                return None
+            entry = arrival(recipe, path, found)
+        except (UnsupportedError, Onnx2SnnError):
             return None
-        return Prepared(
-            recipe,
-            Beginning.of(recipe.slots, state, self.executor.constants),
-            {i: binding for i, binding in state.bindings.items() if not binding.transparent},
-            {steps: program},
-        )
+        memory = filled(slots, found.state, executor.constants) if slots.size <= KEPT else None
+        moving = {slot.name for slot in slots.moving} & executor.plan.varying
+        steady = {n: x for n, x in found.state.values.items() if n not in moving}
+        state = replace(found.state, values=steady)
+        return Prepared(recipe, path, entry, state, found.besides, memory, {steps: program})

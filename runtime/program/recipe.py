@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -13,13 +14,13 @@ from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.fused.kernel import SiteKernel
 from onnx2snn.runtime.fused.sites import FusedSites
 from onnx2snn.runtime.plan import ConstantStep, DifferenceStep, LinearStep, SiteStep
-from onnx2snn.runtime.program.linear import BY_OP_TYPE
-from onnx2snn.runtime.program.moves import ordered
+from onnx2snn.runtime.program.linear import emitted
+from onnx2snn.runtime.program.moves import integrate
 from onnx2snn.runtime.program.program import Library, Program, laid_out
 from onnx2snn.runtime.program.signal import Signal, UnsupportedError
 from onnx2snn.runtime.program.sites import SiteWriter
 from onnx2snn.runtime.program.step import BoundStep
-from onnx2snn.runtime.program.writer import Slots, Writer, at
+from onnx2snn.runtime.program.writer import Slots, Writer
 from onnx2snn.runtime.state import State
 
 
@@ -55,12 +56,16 @@ class Recipe:
 
     def program(self, state: State, steps: int) -> Program | None:
         """The program of a block of so many steps; None where it would need other instructions."""
-        writer = Writer(steps, self.threads, self.library.kernels, self.slots, self.weights)
+        writer = self.writer(steps)
         try:
             self._write(writer, state)
         except (UnsupportedError, Onnx2SnnError):
             return None
         return laid_out(writer)
+
+    def writer(self, steps: int) -> Writer:
+        """The writer of a program of so many steps."""
+        return Writer(steps, self.threads, self.library.kernels, self.slots, self.weights)
 
     def _write(self, writer: Writer, state: State) -> None:
         signals: dict[str, Signal] = {}
@@ -73,31 +78,16 @@ class Recipe:
                 signals[step.site.output] = sites.write(writer, step, number)
                 number += 1
             elif isinstance(step, LinearStep):
-                signals[step.node.outputs[0]] = self._linear(
-                    writer, index, step.node, state, signals
-                )
+                bound = self._bound(index, step.node, state, signals)
+                signals[step.node.outputs[0]] = emitted(writer, bound)
             for name in self.executor.followed[index]:
-                _integrate(writer, name, signals[name], state)
+                integrate(writer, writer.slots.value(name, state.shapes[name]), signals[name])
 
-    def _linear(
-        self, writer: Writer, index: int, node: Node, state: State, signals: dict[str, Signal]
-    ) -> Signal:
+    def _bound(
+        self, index: int, node: Node, state: State, signals: Mapping[str, Signal]
+    ) -> BoundStep:
         binding = state.bindings[index]
-        operands = [signals[name] for _, name in binding.signals]
-        if binding.transparent:
-            return operands[0]
-        emit = BY_OP_TYPE.get(node.op_type)
-        if emit is None or binding.apply is None or len(node.outputs) != 1:
-            raise UnsupportedError(node.op_type)
-        if not self._data.isdisjoint(node.inputs):
+        if not (binding.transparent or self._data.isdisjoint(node.inputs)):
             raise UnsupportedError("an operand that depends on the data")
-        result = state.shapes[node.outputs[0]]
-        return emit(writer, BoundStep(index, node, binding, operands, result))
-
-
-def _integrate(writer: Writer, name: str, signal: Signal, state: State) -> None:
-    """Add increments to the value of a tensor that others than sites read."""
-    order = tuple(range(len(state.shapes[name])))
-    slot = writer.slots.slot("value", name, state.shapes[name], order)
-    changes = ordered(writer, signal, order)
-    writer.emit("integration", writer.steps, slot.size, at(changes), slot.place)
+        operands = [signals[name] for _, name in binding.signals]
+        return BoundStep(index, node, binding, operands, state.shapes[node.outputs[0]])

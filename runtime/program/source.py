@@ -29,6 +29,12 @@ static inline vf load(const float* p) { vf x; memcpy(&x, p, sizeof x); return x;
 typedef int64_t (*kernel)(const void* block, int64_t part, int64_t parts);
 struct instruction { kernel run; const void* block; int64_t* spikes; };
 
+/* Words with their addresses: each counts from the start of its kind. */
+void place(int64_t count, const int64_t* from, const uint8_t* kinds, const int64_t* starts,
+           int64_t* words) {
+  FOR(i, count) words[i] = from[i] + starts[kinds[i]];
+}
+
 /* Runs instructions one after the other, each in as many parts as there are threads. A thread
    takes the next part once the instruction before is done, and holds nothing while it waits: one
    that the system keeps from running leaves its parts to the others. */

@@ -73,10 +73,13 @@ class Slots:
     """The memory of a simulation; the same for blocks of any length.
 
     The time and the number of spikes of each site, 8 bytes each, come first.
+
+    moving: values that change over time.
     """
 
     sites: int
     found: dict[tuple[str, str], Slot] = field(default_factory=dict)
+    moving: list[Slot] = field(default_factory=list)
     size: int = 0
 
     def __post_init__(self) -> None:
@@ -88,11 +91,6 @@ class Slots:
         return 8 * (1 + self.sites)
 
     @property
-    def moving(self) -> list[Slot]:
-        """Values that change over time."""
-        return [slot for (use, _), slot in self.found.items() if not use.startswith("static")]
-
-    @property
     def time(self) -> Place:
         """Where steps done are counted."""
         return Place(None, 0)
@@ -100,6 +98,14 @@ class Slots:
     def spikes(self, site: int) -> Place:
         """Where the spikes of a site are counted."""
         return Place(None, 8 * (1 + site))
+
+    def value(self, name: str, shape: Sequence[int]) -> Slot:
+        """The value of a tensor as the user sees it."""
+        return self.slot("value", name, shape, range(len(shape)))
+
+    def gate(self, name: str, shape: Sequence[int]) -> Slot:
+        """Where data wait to enter."""
+        return self.slot("static gate", name, shape, range(len(shape)))
 
     def slot(
         self, use: str, name: str, shape: Sequence[int], order: Sequence[int], reader: str = ""
@@ -110,6 +116,8 @@ class Slots:
             size = torch.Size(shape).numel()
             self.found[key] = Slot(self.size, size, name, tuple(shape), tuple(order))
             self.size += _aligned(4 * size)
+            if not use.startswith("static"):
+                self.moving.append(self.found[key])
         return self.found[key]
 
 

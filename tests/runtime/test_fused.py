@@ -43,6 +43,7 @@ from onnx2snn.runtime.fused.expression import trace
 from onnx2snn.runtime.fused.kernel import Charge, site_kernel
 from onnx2snn.runtime.fused.sites import FusedSites
 from onnx2snn.runtime.session import SpikingSession
+from onnx2snn.runtime.start import begin
 
 TARGETS = [
     relu.relu(),
@@ -203,7 +204,8 @@ def test_bf16_synapses_keep_float32_states() -> None:
 def test_memory_sets_the_block_and_changes_nothing(name: str) -> None:
     model, arrays = spiking(name), feed(name, 3)
     small, large = (SpikingSession(model, device="cpu", memory=m) for m in (1, 1 << 30))
-    lengths = [s._block_length(s._initial_state(arrays)) for s in (small, large)]
+    states = [begin(s._executor, s._inputs(arrays), None)[0] for s in (small, large)]
+    lengths = [s._block_length(state) for s, state in zip((small, large), states, strict=True)]
     assert lengths[0] == 1 and lengths[1] > TIME_STEPS
     for found, expected in zip(small.run(None, arrays), large.run(None, arrays), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
