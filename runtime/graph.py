@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class TensorInfo:
         name = onnx.TensorProto.DataType.Name(self.element_type).lower()
         return f"tensor({name})"
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """Element type as numpy's."""
         return np.dtype(helper.tensor_dtype_to_np_dtype(self.element_type))

@@ -27,23 +27,31 @@ def checked_input(info: TensorInfo, array: NDArray[Any], *, finite: bool = True)
         raise DataError(f"input '{info.name}' holds text; the model takes {info.dtype}")
     if array.dtype.kind != info.dtype.kind and info.dtype.kind in "fiub":
         raise DataError(f"input '{info.name}' holds {array.dtype}; the model takes {info.dtype}")
-    if info.shape is not None:
+    if info.shape is not None and not _fits(array.shape, info.shape):
         expected = "[" + ", ".join("?" if d is None else str(d) for d in info.shape) + "]"
-        message = f"input '{info.name}' has shape {list(array.shape)}; the model takes {expected}"
-        if array.ndim != len(info.shape):
-            raise DataError(message)
-        for have, want in zip(array.shape, info.shape, strict=True):
-            if isinstance(want, int) and have != want:
-                raise DataError(message)
-    with np.errstate(over="ignore"):
-        converted = array.astype(info.dtype, copy=False)
+        raise DataError(
+            f"input '{info.name}' has shape {list(array.shape)}; the model takes {expected}"
+        )
+    converted = array if array.dtype == info.dtype else _converted(array, info.dtype)
     if "float" in type_name(array.dtype):
         if finite and not np.isfinite(converted).all():
             raise DataError(f"input '{info.name}' holds NaN, infinite or too large values")
         return array
-    if not np.array_equal(converted, array):
+    if converted is not array and not np.array_equal(converted, array):
         raise DataError(f"input '{info.name}' holds values beyond the range of {info.dtype}")
     return converted
+
+
+def _fits(shape: tuple[int, ...], declared: tuple[int | str | None, ...]) -> bool:
+    return len(shape) == len(declared) and all(
+        have == want or not isinstance(want, int)
+        for have, want in zip(shape, declared, strict=True)
+    )
+
+
+def _converted(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):
+        return array.astype(dtype, copy=False)
 
 
 def typed_feed(infos: Iterable[TensorInfo], feed: Feed) -> dict[str, NDArray[Any]]:

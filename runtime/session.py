@@ -155,7 +155,8 @@ class SpikingSession:
             raise DataError(f"the model has no output '{min(unknown)}'")
         last = self.time_steps if time_steps is None else time_steps
         wanted = [last] if at is None else list(at)
-        found = {s.time: self._outputs(s) for s in self._states(feed, wanted, self._output_names)}
+        states = self._states(feed, wanted, self._output_names, counting=False)
+        found = {state.time: self._outputs(state) for state in states}
         if at is None:
             return [found[last][name] for name in names]
         return [np.stack([found[t][name] for t in wanted]) for name in names]
@@ -194,20 +195,27 @@ class SpikingSession:
         at: Iterable[int],
         names: Sequence[str] | None,
         progress: Callable[[int], None] | None = None,
+        *,
+        counting: bool = True,
     ) -> Iterator[State]:
-        """The state after each of the time steps `at`, which shows the tensors named, or all."""
+        """The state after each of the time steps `at`, which shows the tensors named, or all.
+
+        counting: whether spikes are shown, too.
+        """
         wanted = self._checked_steps(at)
         retain_memory()
         with self._arithmetic():
             state, pace, simulation = self._start(self._inputs(feed), wanted[0])
         for end in wanted:
-            with self._arithmetic(), one_thread(pace.alone):
+            with self._arithmetic(), one_thread(pace.alone and simulation is None):
                 while state.time < end:
                     self._advance(state, simulation, min(pace.steps, end - state.time))
                     if progress:
                         progress(state.time)
                 if simulation is not None:
                     simulation.show(state, names)
+                    if counting:
+                        simulation.count(state)
             yield state
 
     @contextmanager

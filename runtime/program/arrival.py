@@ -27,9 +27,9 @@ from onnx2snn.runtime.program.linear import BY_OP_TYPE, emitted
 from onnx2snn.runtime.program.moves import brought, integrate
 from onnx2snn.runtime.program.program import Program, laid_out
 from onnx2snn.runtime.program.recipe import Recipe
-from onnx2snn.runtime.program.signal import Signal, UnsupportedError
+from onnx2snn.runtime.program.signal import UnsupportedError
 from onnx2snn.runtime.program.step import BoundStep
-from onnx2snn.runtime.program.writer import Slot
+from onnx2snn.runtime.program.writer import Gate
 from onnx2snn.runtime.state import State
 
 
@@ -106,7 +106,8 @@ def reference(executor: Executor, path: Route, inputs: Mapping[str, Tensor]) -> 
     for index, step in enumerate(executor.plan.steps):
         if index in path.direct:
             mixed = replace(state, values={**state.values, **data})
-            besides.update({n: mixed.values[n] for n in step_inputs(step) if n in state.values})
+            read = state.values.keys() & set(step_inputs(step)) - data.keys()
+            besides.update({name: state.values[name] for name in read})
             executor.initialise(index, mixed)
             made = {n: mixed.values[n] for n in step_outputs(step) if n in mixed.values}
             data.update(made)
@@ -139,20 +140,28 @@ def evaluated(
 
 @dataclass(frozen=True)
 class Arrival:
-    """The program that adds data to the memory of a simulation, and where it finds them."""
+    """The program that adds data to the memory of a simulation.
 
-    gates: tuple[Slot, ...]
+    gates: names and shapes of the tensors that it reads.
+    """
+
+    gates: Mapping[str, torch.Size]
     program: Program
+
+    def read(self, data: Mapping[str, Tensor]) -> list[Tensor] | None:
+        """What the program reads, as it does; None where shapes differ."""
+        read = [data[name] for name in self.gates]
+        if any(x.shape != shape for x, shape in zip(read, self.gates.values(), strict=True)):
+            return None
+        return [x.to(torch.float32).contiguous() for x in read]
 
 
 def arrival(recipe: Recipe, path: Route, known: Reference) -> Arrival:
     """The arrival for the shapes of a reference, whose slots other programs have named already."""
     writer, plan = recipe.writer(1), recipe.executor.plan
     used = list(recipe.slots.found.values())
-    signals, gates = dict[str, Signal](), list[Slot]()
-    for name in sorted(path.gates):
-        gates.append(recipe.slots.gate(name, known.data[name].shape))
-        signals[name] = brought(writer, gates[-1])
+    gates = {name: known.data[name].shape for name in sorted(path.gates)}
+    signals = {n: brought(writer, Gate(i), gates[n]) for i, n in enumerate(gates)}
     for index, step in path.carry.items():
         binding, name = known.bindings[index], step.node.outputs[0]
         operands = [signals[operand] for _, operand in binding.signals]
@@ -163,4 +172,4 @@ def arrival(recipe: Recipe, path: Route, known: Reference) -> Arrival:
     for slot in used:
         if slot.name in signals:
             integrate(writer, slot, signals[slot.name])
-    return Arrival(tuple(gates), laid_out(writer))
+    return Arrival(gates, laid_out(writer))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from onnx2snn.runtime.program.signal import Buffer, Signal, dense, merged, meta_like, packed_like
-from onnx2snn.runtime.program.writer import Place, Slot, Writer, at
+from onnx2snn.runtime.program.writer import Gate, Place, Slot, Writer, at
 
 # Numbers of the operations in `source`.
 _OPERATIONS = {"copy": 0, "add": 1, "subtract": 2, "multiply": 3, "divide": 4}
@@ -79,10 +79,9 @@ def integrate(writer: Writer, slot: Slot, signal: Signal) -> None:
     writer.emit("integration", writer.steps, slot.size, at(changes), slot.place)
 
 
-def brought(writer: Writer, slot: Slot) -> Signal:
-    """What is kept of a tensor, as increments of one step."""
-    order = (0, *(i + 1 for i in slot.order))
-    result = writer.new(dense((1, *slot.shape), order))
+def brought(writer: Writer, gate: Gate, shape: Sequence[int]) -> Signal:
+    """The data of a call, contiguous in memory, as increments of one step."""
+    result = writer.new(dense((1, *shape)))
     axes = merged((result.view,) * 3, range(result.view.dim()), kept=1)
-    writer.emit("pointwise", _OPERATIONS["copy"], *axes.words(), slot.place, slot.place, at(result))
+    writer.emit("pointwise", _OPERATIONS["copy"], *axes.words(), gate, gate, at(result))
     return result

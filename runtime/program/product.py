@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from onnx2snn.runtime.program.geometry import BUNCH_ROWS, Kind, tables, together
 from onnx2snn.runtime.program.moves import copied
-from onnx2snn.runtime.program.product_source import PANEL, ROWS
+from onnx2snn.runtime.program.product_source import PANEL
 from onnx2snn.runtime.program.signal import Axes, Signal, UnsupportedError, dense, merged
 from onnx2snn.runtime.program.step import BoundStep
 from onnx2snn.runtime.program.writer import Writer, at
@@ -16,8 +17,6 @@ from onnx2snn.runtime.vectors import LANES
 
 # Bytes of the largest weights: panels of larger ones leave the second-level cache.
 MOST_WEIGHTS = 1 << 19
-# Rows that share a panel of weights while it is in the first-level cache.
-BUNCH = 8 * ROWS
 
 
 def panels(weights: Tensor) -> Tensor:
@@ -57,18 +56,13 @@ def _product(writer: Writer, step: BoundStep, weights: Tensor) -> Signal:
         rows = merged((signal.view,), leading)
     walk = _walk(rows, depth)
     order = sorted(leading, key=lambda i: -signal.view.stride()[i])
-    # A depth of numbers that lie apart is as many taps.
-    taps, each = (1, depth) if stride == 1 else (depth, 1)
-    places = [
-        writer.constant(torch.arange(walk.pixels) * walk.step),
-        writer.constant(torch.arange(taps) * stride),
-    ]
     packed = writer.packed(step.index, lambda: panels(weights.unsqueeze(0)))
-    shape = (*signal.view.shape[:-1], columns)
-    result = writer.new(dense(shape, (*order, len(shape) - 1)))
-    plain = (walk.images, walk.stride, walk.pixels, max(1, BUNCH // walk.pixels))
-    sizes = (taps, each, 1, columns, *(0,) * 8)
-    writer.emit("product", *plain, *sizes, *places, at(signal), packed, 0, at(result))
+    result = writer.new(dense((*signal.view.shape[:-1], columns), (*order, len(order))))
+    pixels = torch.arange(walk.pixels)[:, None] * torch.tensor([walk.step, columns])
+    kinds = tables(writer, [Kind(pixels, torch.tensor([[0, 0, depth]]))])
+    shape = (walk.images, walk.stride, walk.pixels * columns, max(1, BUNCH_ROWS // walk.pixels))
+    sizes = (together(depth), 1, 1, depth, stride, 1, columns)
+    writer.emit("product", *shape, *sizes, *kinds, at(signal), packed, at(result))
     return result
 
 

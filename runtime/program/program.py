@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
@@ -12,11 +12,11 @@ from torch import Tensor
 
 from onnx2snn.runtime.fused.build import build
 from onnx2snn.runtime.program.source import program_source
-from onnx2snn.runtime.program.writer import Place, Word, Writer, placed
+from onnx2snn.runtime.program.writer import Gate, Place, Word, Writer, placed
 
 KERNELS = ("pointwise", "reduction", "integration", "product", "depthwise")
 # What an address in a program counts from.
-_ABSOLUTE, _PROGRAM, _SLOTS, _BUFFERS = range(4)
+_ABSOLUTE, _PROGRAM, _SLOTS, _BUFFERS, _GATES = range(5)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Program:
     """Instructions for one block of `steps` time steps; any simulation of its shapes runs them.
 
     words:     instructions and, behind them, their arguments; addresses within the program, the
-               slots and the buffers count from the start of each.
+               slots, the buffers and each of the gates count from its start.
     kinds:     of each word, what it counts from.
     count:     number of instructions.
     room:      bytes of all buffers.
@@ -66,13 +66,34 @@ class Program:
     room: int
     constants: tuple[Tensor, ...]
 
-    def at(self, library: Library, slots: int, buffers: int) -> Tensor:
+    def at(self, library: Library, slots: int, buffers: int, gates: Sequence[int] = ()) -> Tensor:
         """A copy that runs on this memory."""
         words = torch.empty_like(self.words)
-        starts = (ctypes.c_int64 * 4)(0, words.data_ptr(), slots, buffers)
+        starts = (ctypes.c_int64 * (_GATES + len(gates)))(
+            0, words.data_ptr(), slots, buffers, *gates
+        )
         addresses = (self.words.data_ptr(), self.kinds.data_ptr(), starts, words.data_ptr())
         library.place(words.numel(), *addresses)
         return words
+
+    def after(self, other: Program) -> Program:
+        """Both programs, the other one first, which may be of another length."""
+        tables, arguments, kinds = [], [], []
+        shifts = (24 * self.count, 8 * other.words.numel())
+        for program, shift in zip((other, self), shifts, strict=True):
+            words = program.words + shift * (program.kinds == _PROGRAM)
+            head = 3 * program.count
+            tables.append(words[:head])
+            arguments.append(words[head:])
+            kinds.append((program.kinds[:head], program.kinds[head:]))
+        return replace(
+            self,
+            words=torch.cat([*tables, *arguments]),
+            kinds=torch.cat([part for pair in zip(*kinds, strict=True) for part in pair]),
+            count=other.count + self.count,
+            room=max(other.room, self.room),
+            constants=other.constants + self.constants,
+        )
 
 
 def laid_out(writer: Writer) -> Program:
@@ -83,6 +104,8 @@ def laid_out(writer: Writer) -> Program:
     start = 3 * len(writer.instructions)
 
     def coded(word: Word) -> tuple[int, int]:
+        if isinstance(word, Gate):
+            return _GATES + word.number, 0
         if not isinstance(word, Place):
             return _ABSOLUTE, word
         if word.buffer is None:

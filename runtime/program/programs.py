@@ -36,7 +36,7 @@ class Prepared:
     state:    at t = 0, without what moves.
     besides:  what steps that are evaluated as they are read besides data.
     memory:   for data of zeros, None where it is too large to outlive a call.
-    programs: by time steps.
+    programs: by time steps, and whether data enter.
     """
 
     recipe: Recipe
@@ -45,29 +45,29 @@ class Prepared:
     state: State
     besides: Mapping[str, Tensor]
     memory: Tensor | None
-    programs: dict[int, Program]
+    programs: dict[tuple[int, bool], Program]
 
-    def program(self, steps: int) -> Program:
-        """The program for a block of so many steps."""
-        if steps not in self.programs:
+    def program(self, steps: int, first: bool = False) -> Program:
+        """The program for a block of so many steps; data enter with the first one."""
+        if (steps, first) not in self.programs:
             made = self.recipe.program(self.state, steps)
             assert made is not None, "instructions do not depend on the number of steps"
-            self.programs[steps] = made
-        return self.programs[steps]
+            self.programs[steps, first] = made.after(self.arrival.program) if first else made
+        return self.programs[steps, first]
 
     def begin(self, inputs: Mapping[str, Tensor]) -> tuple[State, Simulation] | None:
         """A simulation at t = 0; None where direct steps now make other shapes."""
         executor, slots = self.recipe.executor, self.recipe.slots
         data = evaluated(executor, self.path, inputs, self.besides)
-        if any(data[slot.name].shape != slot.shape for slot in self.arrival.gates):
+        read = self.arrival.read(data)
+        if read is None:
             return None
         if self.memory is not None:
             memory = self.memory.clone()
         else:
             zeros = reference(executor, self.path, inputs).state
             memory = filled(slots, zeros, executor.constants)
-        simulation = Simulation(self.recipe.library, slots, memory, self.program)
-        simulation.enter(self.arrival, data)
+        simulation = Simulation(self.recipe.library, slots, memory, read, self.program)
         kept = {name: x for name, x in data.items() if name in executor.plan.kept}
         return replace(self.state, values={**self.state.values, **kept}), simulation
 
@@ -118,7 +118,8 @@ class Programs:
         except (UnsupportedError, Onnx2SnnError):
             return None
         memory = filled(slots, found.state, executor.constants) if slots.size <= KEPT else None
-        moving = {slot.name for slot in slots.moving} & executor.plan.varying
+        moving = slots.values.keys() & executor.plan.varying
         steady = {n: x for n, x in found.state.values.items() if n not in moving}
+        programs = {(steps, True): program.after(entry.program)}
         state = replace(found.state, values=steady)
-        return Prepared(recipe, path, entry, state, found.besides, memory, {steps: program})
+        return Prepared(recipe, path, entry, state, found.besides, memory, programs)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from onnx2snn.runtime.program.arrival import Arrival
 from onnx2snn.runtime.program.program import Library, Program
 from onnx2snn.runtime.program.writer import Slots
 from onnx2snn.runtime.state import State
@@ -30,51 +29,51 @@ class Simulation:
     """The memory of one simulation.
 
     memory:   what outlives a block, in the order of `slots`.
-    programs: that for a block of so many steps.
+    data:     what enters with the first block.
+    programs: that for a block of so many steps, the first one or a later one.
     buffers:  what does not outlive a block.
-    placed:   programs with the addresses of this memory, by the block's length.
+    placed:   programs of later blocks with the addresses of this memory, by the block's length.
     """
 
     library: Library
     slots: Slots
     memory: Tensor
-    programs: Callable[[int], Program]
-    buffers: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
+    data: Sequence[Tensor]
+    programs: Callable[[int, bool], Program]
+    buffers: Tensor | None = None
     placed: dict[int, Tensor] = field(default_factory=dict)
-
-    def enter(self, arrival: Arrival, data: Mapping[str, Tensor]) -> None:
-        """Add what the data change at t = 0."""
-        for slot in arrival.gates:
-            slot.of(self.memory).copy_(data[slot.name])
-        self._run(arrival.program, self._placed(arrival.program))
 
     def advance(self, state: State, steps: int) -> None:
         """Run the next block."""
-        program = self.programs(steps)
+        program = self.programs(steps, not state.time)
         words = self.placed.get(steps)
-        if words is None or program.room > self.buffers.numel():
-            words = self.placed[steps] = self._placed(program)
+        if words is None or state.time == 0:
+            words = self._placed(program, not state.time)
         self._counters[0] = state.time
-        self._run(program, words)
+        self.library.run(words.data_ptr(), program.count, program.threads)
 
-    def _placed(self, program: Program) -> Tensor:
-        if program.room > self.buffers.numel():
+    def _placed(self, program: Program, first: bool) -> Tensor:
+        if self.buffers is None or program.room > self.buffers.numel():
             self.buffers = torch.empty(program.room, dtype=torch.uint8)
             self.placed.clear()
-        return program.at(self.library, self.memory.data_ptr(), self.buffers.data_ptr())
-
-    def _run(self, program: Program, words: Tensor) -> None:
-        self.library.run(words.data_ptr(), program.count, program.threads)
+        memory = (self.memory.data_ptr(), self.buffers.data_ptr())
+        if first:
+            return program.at(self.library, *memory, [x.data_ptr() for x in self.data])
+        self.placed[program.steps] = words = program.at(self.library, *memory)
+        return words
 
     @property
     def _counters(self) -> Tensor:
         return self.memory[: self.slots.counters].view(torch.int64)
 
-    def show(self, state: State, names: Iterable[str] | None) -> None:
-        """Let the state show spikes and the values of the tensors named, or of all."""
+    def count(self, state: State) -> None:
+        """Let the state show the spikes so far."""
         spikes = self._counters[1:].clone().unbind()
         state.spikes = dict(zip(state.spikes, spikes, strict=True))
-        wanted = None if names is None else set(names)
-        for slot in self.slots.moving:
-            if wanted is None or slot.name in wanted:
-                state.values[slot.name] = slot.of(self.memory)
+
+    def show(self, state: State, names: Iterable[str] | None) -> None:
+        """Let the state show the values of the tensors named, or of all."""
+        values = self.slots.values
+        for name in values if names is None else names:
+            if name in values:
+                state.values[name] = values[name].of(self.memory)

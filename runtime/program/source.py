@@ -7,7 +7,7 @@ many rows, samples or time steps there are.
 
 from __future__ import annotations
 
-from onnx2snn.runtime.program.product_source import PANEL, PRODUCT, ROWS
+from onnx2snn.runtime.program.product_source import PANEL, PRODUCT, REST, ROWS
 from onnx2snn.runtime.vectors import LANES
 
 DIMENSIONS = 6
@@ -21,6 +21,7 @@ _FRAME = r"""
 #define DIMENSIONS @DIMENSIONS@
 #define LANES @LANES@
 #define ROWS @ROWS@
+#define REST @REST@
 #define PANEL @PANEL@
 #define FOR(i, n) for (int64_t i = 0; i < (n); i++)
 typedef float vf __attribute__((vector_size(4 * LANES)));
@@ -35,21 +36,21 @@ void place(int64_t count, const int64_t* from, const uint8_t* kinds, const int64
   FOR(i, count) words[i] = from[i] + starts[kinds[i]];
 }
 
-/* Runs instructions one after the other, each in as many parts as there are threads. A thread
+/* Runs instructions one after the other, each in twice as many parts as there are threads. A thread
    takes the next part once the instruction before is done, and holds nothing while it waits: one
    that the system keeps from running leaves its parts to the others. */
 void run(const struct instruction* list, int64_t count, int64_t threads) {
-  int64_t taken = 0, done = 0;
+  int64_t taken = 0, done = 0, parts = threads > 1 ? 2 * threads : 1;
   #pragma omp parallel num_threads((int)threads) if (threads > 1)
-  for (int64_t next, waits = 0; (next = LOAD(&taken, RELAXED)) < count * threads;) {
-    const struct instruction* now = list + next / threads;
-    if (LOAD(&done, ACQUIRE) < next / threads * threads) {
+  for (int64_t next, waits = 0; (next = LOAD(&taken, RELAXED)) < count * parts;) {
+    const struct instruction* now = list + next / parts;
+    if (LOAD(&done, ACQUIRE) < next / parts * parts) {
       if (++waits % PATIENCE == 0) sched_yield();
       continue;
     }
     if (!__atomic_compare_exchange_n(&taken, &next, next + 1, 0, __ATOMIC_RELAXED,
                                      __ATOMIC_RELAXED)) continue;
-    int64_t spikes = now->run(now->block, next % threads, threads);
+    int64_t spikes = now->run(now->block, next % parts, parts);
     if (now->spikes) __atomic_fetch_add(now->spikes, spikes, __ATOMIC_RELAXED);
     __atomic_fetch_add(&done, 1, __ATOMIC_RELEASE);
   }
@@ -202,7 +203,7 @@ int64_t integration(const struct integration* p, int64_t part, int64_t parts) {
 def program_source() -> str:
     """The source of everything but sites."""
     text = _FRAME + _POINTWISE + _REDUCTION + PRODUCT
-    sizes = {"DIMENSIONS": DIMENSIONS, "LANES": LANES, "ROWS": ROWS, "PANEL": PANEL}
+    sizes = {"DIMENSIONS": DIMENSIONS, "LANES": LANES, "ROWS": ROWS, "PANEL": PANEL, "REST": REST}
     for name, size in sizes.items():
         text = text.replace(f"@{name}@", str(size))
     return text

@@ -22,7 +22,14 @@ class Place:
     offset: int
 
 
-Word = int | Place
+@dataclass(frozen=True)
+class Gate:
+    """The address of the data of a call that enter here."""
+
+    number: int
+
+
+Word = int | Place | Gate
 
 
 @dataclass(frozen=True)
@@ -74,12 +81,12 @@ class Slots:
 
     The time and the number of spikes of each site, 8 bytes each, come first.
 
-    moving: values that change over time.
+    values: of tensors that change over time, by name.
     """
 
     sites: int
     found: dict[tuple[str, str], Slot] = field(default_factory=dict)
-    moving: list[Slot] = field(default_factory=list)
+    values: dict[str, Slot] = field(default_factory=dict)
     size: int = 0
 
     def __post_init__(self) -> None:
@@ -103,10 +110,6 @@ class Slots:
         """The value of a tensor as the user sees it."""
         return self.slot("value", name, shape, range(len(shape)))
 
-    def gate(self, name: str, shape: Sequence[int]) -> Slot:
-        """Where data wait to enter."""
-        return self.slot("static gate", name, shape, range(len(shape)))
-
     def slot(
         self, use: str, name: str, shape: Sequence[int], order: Sequence[int], reader: str = ""
     ) -> Slot:
@@ -117,7 +120,7 @@ class Slots:
             self.found[key] = Slot(self.size, size, name, tuple(shape), tuple(order))
             self.size += _aligned(4 * size)
             if not use.startswith("static"):
-                self.moving.append(self.found[key])
+                self.values[name] = self.found[key]
         return self.found[key]
 
 

@@ -40,6 +40,18 @@ MORE: dict[str, Row] = {
     "padded": ("Conv", SAME, [(3, 5, 7, 6), weights(19, 5, 3, 3)]),
     "groups": ("Conv", {**SAME, "group": 3}, [(2, 6, 5, 5), weights(60, 2, 3, 3)]),
     "depthwise": ("Conv", {**SAME, "group": 35}, [(2, 35, 4, 5), weights(35, 1, 3, 3)]),
+    "many_images": ("Conv", SAME, [(7, 4, 8, 8), weights(40, 4, 3, 3)]),
+    "beside_the_image": ("Conv", {"pads": [4, 5, 4, 5]}, [(2, 3, 4, 3), weights(20, 3, 3, 3)]),
+    "strided_groups": (
+        "Conv",
+        {**SAME, "group": 2, "strides": [2, 2]},
+        [(9, 6, 9, 8), weights(24, 3, 3, 3)],
+    ),
+    "larger_than_images": (
+        "Conv",
+        {"pads": [3] * 4, "group": 20},
+        [(13, 20, 4, 3), weights(20, 1, 7, 7)],
+    ),
     "dilated": ("Conv", {"dilations": [2, 1], "strides": [1, 2]}, [(2, 3, 7, 8), FILTERS]),
     "mean_of_rows": ("ReduceMean", {}, [(2, 3, 75), torch.tensor([2])]),
     "mean_of_columns": ("ReduceMean", {"keepdims": 0}, [(2, 37, 59), torch.tensor([1])]),
@@ -125,7 +137,7 @@ def executed(model: onnx.ModelProto | bytes, **options: Any) -> SpikingSession:
 
 
 def carried_on(model: onnx.ModelProto) -> SpikingSession:
-    """A session whose executor carries on from where a program begins."""
+    """A session whose executor carries on where a program was after one step."""
     session = SpikingSession(model, device="cpu")
     begin = session._programs.begin
 
@@ -134,7 +146,10 @@ def carried_on(model: onnx.ModelProto) -> SpikingSession:
         if begun is None:
             return None
         state, simulation = begun
+        simulation.advance(state, 1)
         simulation.show(state, None)
+        simulation.count(state)
+        state.time = 1
         return state, None
 
     session._programs.begin = shown  # type: ignore[method-assign]
