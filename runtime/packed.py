@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -29,11 +30,15 @@ def packed_product(weight: Tensor, plain: Product) -> Product:
 
     plain: the same product as PyTorch has it, for other devices and formats and for gradients.
     """
-    packed = _packed(weight.contiguous())
-    if packed is None:
-        return plain
-    multiply = torch.ops.mkldnn._linear_pointwise.default
-    return _without_gradient(lambda x: multiply(x, packed, None, "none", [], ""), plain)
+
+    def pack() -> Product | None:
+        packed = _packed(weight.contiguous())
+        if packed is None:
+            return None
+        multiply = torch.ops.mkldnn._linear_pointwise.default
+        return lambda x: multiply(x, packed, None, "none", [], "")
+
+    return _once_needed(pack, plain)
 
 
 def packed_convolution(
@@ -45,16 +50,29 @@ def packed_convolution(
     plain: the same convolution as PyTorch has it.
     """
     settings = (sliding.pads, sliding.strides, sliding.dilations, sliding.groups)
-    packed = _packed_kernel(weight, settings, shape)
-    if packed is None:
-        return plain
-    convolve = torch.ops.mkldnn._convolution_pointwise.default
-    return _without_gradient(lambda x: convolve(x, packed, None, *settings, "none", [], ""), plain)
+
+    def pack() -> Product | None:
+        packed = _packed_kernel(weight, settings, shape)
+        if packed is None:
+            return None
+        convolve = torch.ops.mkldnn._convolution_pointwise.default
+        return lambda x: convolve(x, packed, None, *settings, "none", [], "")
+
+    return _once_needed(pack, plain)
 
 
-def _without_gradient(packed: Product, plain: Product) -> Product:
-    """`packed`, which has no gradient; `plain` where one is wanted."""
-    return lambda x: plain(x) if torch.is_grad_enabled() else packed(x)
+def _once_needed(pack: Callable[[], Product | None], plain: Product) -> Product:
+    """What `pack` makes, at the first call; `plain` if that is nothing or a gradient is wanted.
+
+    Compiled programs hold weights of their own, and never call.
+    """
+    packed = cache(pack)
+
+    def apply(x: Tensor) -> Tensor:
+        found = None if torch.is_grad_enabled() else packed()
+        return plain(x) if found is None else found(x)
+
+    return apply
 
 
 def _packed_kernel(
