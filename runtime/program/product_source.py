@@ -1,17 +1,22 @@
 """C source of products with constant matrices and of convolutions.
 
-A tile of some rows and up to PANEL vectors of columns stays in registers over the whole depth.
+A tile of some rows and up to PANEL vectors of columns stays in registers over the whole depth. Its
+sums are variables of their own: of an array that is read at the end, compilers keep a copy.
 """
 
 from __future__ import annotations
+
+import re
 
 from onnx2snn.runtime.vectors import LANES
 
 # Rows of a tile and vectors of the widest panel: together they fill the registers, 32 where
 # vectors have 16 numbers and 16 elsewhere.
 ROWS, PANEL = (8, 3) if LANES == 16 else (6, 2)
-# Rows of the tiles that are left over: as few as keep the multipliers busy.
-REST = 4
+# Rows of tiles of one vector, and of tiles that are left over: as few as keep the multipliers busy.
+TALL, REST = 8, 4
+# Rows that are found at a time.
+MOST = 96
 
 _FRAME = r"""
 /* Sums over the taps of each pixel, of numbers that lie `step` apart: `depth` of each tap, some of
@@ -35,40 +40,29 @@ struct lot {
   const float* x; float* out;
   int64_t left, next;
 };
-struct tile { const float* at[ROWS]; float* to[ROWS]; int64_t count; };
-static inline void put(float* out, const vf* sums, int64_t n) {
-  int64_t v = 0;
-  for (; (v + 1) * LANES <= n; v++) memcpy(out + v * LANES, sums + v, sizeof(vf));
-  if (v * LANES < n) memcpy(out + v * LANES, sums + v, (n - v * LANES) * 4);
-}
-#define PUT(V) \
-  if (n == V * LANES) FOR(r, tile->count) memcpy(tile->to[r] + c, sums[r], sizeof sums[r]); \
-  else FOR(r, tile->count) put(tile->to[r] + c, sums[r], n);
-/* Whether the next tile is a small one. */
-static inline int small(int64_t left) {
-  return left <= REST || (left == 2 * REST && left > ROWS);
-}
-/* The next rows; those beyond the last read what the first reads. Most tiles lie within an image,
-   or have one row of each. */
-static inline void take(const struct product* p, struct lot* r, const int64_t most,
-                        struct tile* t) {
-  t->count = r->left < most ? r->left : most;
-  r->left -= t->count;
-  const int64_t* pixel = r->pixel + 2 * r->next;
-  if (t->count == most && r->pixels == 1) {
-    FOR(k, most) t->at[k] = r->x + k * p->stride + pixel[0];
-    FOR(k, most) t->to[k] = r->out + k * p->spread + pixel[1];
-    r->x += most * p->stride, r->out += most * p->spread;
-  } else if (t->count == most && r->next + most < r->pixels) {
-    FOR(k, most) t->at[k] = r->x + pixel[2 * k], t->to[k] = r->out + pixel[2 * k + 1];
-    r->next += most;
-  } else {
-    FOR(k, most) {
-      if (k >= t->count) { t->at[k] = t->at[0]; continue; }
-      t->at[k] = r->x + r->pixel[2 * r->next], t->to[k] = r->out + r->pixel[2 * r->next + 1];
-      if (++r->next == r->pixels) r->next = 0, r->x += p->stride, r->out += p->spread;
+struct row { const float* at; float* to; };
+#define INLINE inline __attribute__((always_inline))
+#define EACH_TAP for (const int64_t *tap = r->tap, *last = tap + 3 * r->taps; tap < last; tap += 3)
+static INLINE void put(float* out, vf sums) { memcpy(out, &sums, sizeof sums); }
+/* The next rows, at most MOST, and behind them the first one as often as fills a tile. */
+static int64_t take(const struct product* p, struct lot* r, struct row* row) {
+  int64_t count = 0;
+  while (r->left && count < MOST) {
+    int64_t n = r->left < MOST - count ? r->left : MOST - count;
+    const int64_t* pixel = r->pixel + 2 * r->next;
+    if (r->pixels == 1) {
+      FOR(k, n) row[count + k].at = r->x + k * p->stride + pixel[0];
+      FOR(k, n) row[count + k].to = r->out + k * p->spread + pixel[1];
+      r->x += n * p->stride, r->out += n * p->spread;
+    } else {
+      if (n > r->pixels - r->next) n = r->pixels - r->next;
+      FOR(k, n) row[count + k] = (struct row){r->x + pixel[2 * k], r->out + pixel[2 * k + 1]};
+      if ((r->next += n) == r->pixels) r->next = 0, r->x += p->stride, r->out += p->spread;
     }
+    count += n, r->left -= n;
   }
+  FOR(k, TALL - 1) row[count + k] = row[0];
+  return count;
 }
 /* Vectors of columns in a panel. */
 static inline int64_t width(const struct product* p, const struct panel* panel) {
@@ -81,75 +75,100 @@ static inline void pass(const struct product* p, struct panel* panel) {
   panel->column += columns;
   if (panel->column >= p->columns) panel->column = 0, panel->group++;
 }
-#define START(R, V) vf sums[R][V]; FOR(r, R) FOR(v, V) sums[r][v] = (vf){0};
-#define EACH_TAP for (const int64_t *tap = r->tap, *last = tap + 3 * r->taps; tap < last; tap += 3)
 """
 
-_TILES = r"""
-#define PRODUCT@R@(V) \
-static __attribute__((noinline)) void product@R@_##V(const struct product* p, \
-    const struct lot* r, const struct tile* tile, const struct panel* panel, int64_t n) { \
-  const int64_t depth = p->depth, step = p->step, x = panel->group * depth; \
-  const int64_t c = panel->group * p->columns + panel->column; \
-  const float @POINTERS@; \
-  START(@R@, V) \
-  EACH_TAP { \
-    const float* w = panel->weights + tap[1] * depth * V * LANES; \
-    for (int64_t k = tap[0] + x, end = k + tap[2] * step; k < end; k += step, w += V * LANES) { \
-      const float value[@R@] = {@VALUES@}; \
-      vf c[V]; \
-      FOR(v, V) c[v] = load(w + v * LANES); \
-      FOR(r, @R@) FOR(v, V) sums[r][v] += value[r] * c[v]; \
-    } \
-  } \
-  PUT(V) \
+_PRODUCT = r"""
+static INLINE void product@R@_@V@(const struct product* p, const struct lot* r,
+    const struct row* row, const struct panel* panel, int64_t n) {
+  const int64_t depth = p->depth, step = p->step, x = panel->group * depth;
+  const int64_t c = panel->group * p->columns + panel->column;
+  const float @ROWS:*x{r} = row[{r}].at@;
+  vf @CELLS:s{r}_{v} = {0}@;
+  EACH_TAP {
+    const float* w = panel->weights + tap[1] * depth * @V@ * LANES;
+    for (int64_t k = tap[0] + x, end = k + tap[2] * step; k < end; k += step, w += @V@ * LANES) {
+      const vf @VECTORS:w{v} = load(w + {v} * LANES)@;
+      @CELLS:s{r}_{v} += x{r}[k] * w{v}@;
+    }
+  }
+  @PUT@
 }
-PRODUCT@R@(1) PRODUCT@R@(2) PRODUCT@R@(3)
-static void product@R@(const struct product* p, const struct lot* r, const struct tile* tile,
-                       struct panel panel, int64_t panels) {
-  for (; panels; panels--) {
-    int64_t v = width(p, &panel), left = p->columns - panel.column;
-    int64_t n = left < v * LANES ? left : v * LANES;
-    (v == 1 ? product@R@_1 : v == 2 ? product@R@_2 : product@R@_3)(p, r, tile, &panel, n);
+"""
+
+_DEPTHWISE = r"""
+static INLINE void depthwise@R@_@V@(const struct lot* r, const struct row* row,
+    const float* weights, int64_t line, int64_t c, int64_t n) {
+  const float @ROWS:*x{r} = row[{r}].at@;
+  vf @CELLS:s{r}_{v} = {0}@;
+  EACH_TAP {
+    const int64_t j = tap[0] + c;
+    const float* w = weights + tap[1] * line + c;
+    const vf @VECTORS:w{v} = load(w + {v} * LANES)@;
+    @CELLS:s{r}_{v} += load(x{r} + j + {v} * LANES) * w{v}@;
+  }
+  @PUT@
+}
+"""
+
+_PUT = r"""if (n == @V@ * LANES) {
+    @CELLS:put(row[{r}].to + c + {v} * LANES, s{r}_{v})@;
+  } else {
+    const vf line[] = {@CELLS:s{r}_{v}@};
+    FOR(i, @R@) memcpy(row[i].to + c, line + i * @V@, n * 4);
+  }"""
+
+_KERNELS = r"""
+/* All tiles of some rows. */
+#define TILES(rows, rest, whole, ...) \
+  while (left > 0) { \
+    if (left <= REST || (left == 2 * REST && left > rows)) { \
+      rest(__VA_ARGS__); \
+      row += REST, left -= REST; \
+    } else { \
+      whole(__VA_ARGS__); \
+      row += rows, left -= rows; \
+    } \
+  }
+#define PANELS(V, rows, rest, whole) \
+static __attribute__((noinline)) void panel##V(const struct product* p, const struct lot* r, \
+    const struct row* row, int64_t left, const struct panel* panel, int64_t n) { \
+  TILES(rows, rest, whole, p, r, row, panel, n) \
+}
+PANELS(1, TALL, product@REST@_1, product@TALL@_1)
+PANELS(2, ROWS, product@REST@_2, product@ROWS@_2)
+PANELS(3, ROWS, product@REST@_3, product@ROWS@_3)
+static void panels(const struct product* p, const struct lot* r, const struct row* row,
+                   int64_t left, struct panel panel, int64_t count) {
+  for (; count; count--) {
+    int64_t v = width(p, &panel), rest = p->columns - panel.column;
+    int64_t n = rest < v * LANES ? rest : v * LANES;
+    (v == 1 ? panel1 : v == 2 ? panel2 : panel3)(p, r, row, left, &panel, n);
     pass(p, &panel);
   }
 }
-
-#define DEPTHWISE@R@(V) \
-static inline void depthwise@R@_##V(const struct lot* r, const struct tile* tile, \
-                                    const float* weights, int64_t line, int64_t c, int64_t n) { \
-  const float @POINTERS@; \
-  START(@R@, V) \
-  EACH_TAP FOR(v, V) { \
-    const int64_t j = tap[0] + c + v * LANES; \
-    const vf w = load(weights + tap[1] * line + c + v * LANES); \
-    @SUMS@ \
+#define CHANNELS(R, one, two) \
+static void channels##R(const struct product* p, const struct lot* r, const struct row* row) { \
+  const int64_t channels = p->groups, line = (channels + LANES - 1) / LANES * LANES; \
+  for (int64_t c = 0; c < channels; c += 2 * LANES) { \
+    int64_t n = channels - c < 2 * LANES ? channels - c : 2 * LANES; \
+    (n > LANES ? two : one)(r, row, p->weights, line, c, n); \
   } \
-  PUT(V) \
 }
-DEPTHWISE@R@(1) DEPTHWISE@R@(2)
-static void depthwise@R@(const struct product* p, const struct lot* r, const struct tile* tile) {
-  const int64_t channels = p->groups, line = (channels + LANES - 1) / LANES * LANES;
-  for (int64_t c = 0; c < channels; c += 2 * LANES) {
-    int64_t n = channels - c < 2 * LANES ? channels - c : 2 * LANES;
-    if (n > LANES) depthwise@R@_2(r, tile, p->weights, line, c, n);
-    else depthwise@R@_1(r, tile, p->weights, line, c, n);
-  }
+CHANNELS(@REST@, depthwise@REST@_1, depthwise@REST@_2)
+CHANNELS(@ROWS@, depthwise@ROWS@_1, depthwise@ROWS@_2)
+static void channels(const struct product* p, const struct lot* r, const struct row* row,
+                     int64_t left) {
+  TILES(ROWS, channels@REST@, channels@ROWS@, p, r, row)
 }
-"""
-
-_KERNELS = r"""
-/* All tiles of so many images, kind by kind. */
-#define ALL_TILES(few, many, ...) \
+/* All rows of so many images, kind by kind. */
+#define ALL_ROWS(run, ...) \
   const int64_t *pixel = p->pixel, *tap = p->tap; \
   FOR(i, p->kinds) { \
+    struct row row[MOST + TALL]; \
     struct lot r = {pixel, tap, p->kind[2 * i], p->kind[2 * i + 1], x, out}; \
     r.left = images * r.pixels; \
     pixel += 2 * r.pixels, tap += 3 * r.taps; \
-    for (struct tile t; r.left;) { \
-      if (small(r.left)) { take(p, &r, REST, &t); few(p, &r, &t __VA_ARGS__); } \
-      else { take(p, &r, ROWS, &t); many(p, &r, &t __VA_ARGS__); } \
-    } \
+    while (r.left) { int64_t rows = take(p, &r, row); run(p, &r, row, rows __VA_ARGS__); } \
   }
 /* Tiles of edges jump to and fro, and memory answers best in order. */
 static void fetch(const float* x, int64_t n) {
@@ -160,14 +179,14 @@ static void columns(const struct product* p, int64_t images, const float* x, flo
   struct panel panel = {p->weights, 0, 0};
   while (panel.group < p->groups) {
     struct panel next = panel;
-    int64_t panels = 0;
-    for (; panels < p->together && next.group < p->groups; panels++) pass(p, &next);
-    ALL_TILES(product@REST@, product@ROWS@, , panel, panels)
+    int64_t count = 0;
+    for (; count < p->together && next.group < p->groups; count++) pass(p, &next);
+    ALL_ROWS(panels, , panel, count)
     panel = next;
   }
 }
 static void filters(const struct product* p, int64_t images, const float* x, float* out) {
-  ALL_TILES(depthwise@REST@, depthwise@ROWS@)
+  ALL_ROWS(channels)
 }
 #define ALL_BUNCHES(run) \
   int64_t end = p->images * (part + 1) / parts; \
@@ -182,15 +201,28 @@ int64_t depthwise(const struct product* p, int64_t part, int64_t parts) { ALL_BU
 """
 
 
-def _each_row(rows: int, template: str, between: str) -> str:
-    return between.join(template.format(r=r) for r in range(rows))
+def _tile(template: str, rows: int, vectors: int) -> str:
+    """The code of one tile.
+
+    `@ROWS:...@` stands for a list of an entry for every row {r}, `@VECTORS:...@` for every
+    vector {v}, `@CELLS:...@` for every pair of them.
+    """
+    cells = [(r, v) for r in range(rows) for v in range(vectors)]
+    lists = {"ROWS": cells[::vectors], "VECTORS": cells[:vectors], "CELLS": cells}
+
+    def entries(match: re.Match[str]) -> str:
+        each = (match[2].replace("{r}", str(r)).replace("{v}", str(v)) for r, v in lists[match[1]])
+        return ", ".join(each)
+
+    text = template.replace("@PUT@", _PUT).replace("@R@", str(rows)).replace("@V@", str(vectors))
+    return re.sub("@([A-Z]+):([^@]*)@", entries, text)
 
 
-def _tiles(rows: int) -> str:
-    text = _TILES.replace("@R@", str(rows))
-    text = text.replace("@POINTERS@", _each_row(rows, "*x{r} = tile->at[{r}]", ", "))
-    text = text.replace("@VALUES@", _each_row(rows, "x{r}[k]", ", "))
-    return text.replace("@SUMS@", _each_row(rows, "sums[{r}][v] += load(x{r} + j) * w;", " "))
+def _tiles() -> str:
+    products = {(TALL, 1), (ROWS, 2), (ROWS, 3), *((REST, v) for v in (1, 2, 3))}
+    filters = {(rows, v) for rows in (ROWS, REST) for v in (1, 2)}
+    code = [_tile(_PRODUCT, *shape) for shape in sorted(products)]
+    return "".join([*code, *(_tile(_DEPTHWISE, *shape) for shape in sorted(filters))])
 
 
-PRODUCT = _FRAME + _tiles(ROWS) + _tiles(REST) + _KERNELS
+PRODUCT = _FRAME + _tiles() + _KERNELS

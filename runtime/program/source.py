@@ -7,7 +7,7 @@ many rows, samples or time steps there are.
 
 from __future__ import annotations
 
-from onnx2snn.runtime.program.product_source import PANEL, PRODUCT, REST, ROWS
+from onnx2snn.runtime.program.product_source import MOST, PANEL, PRODUCT, REST, ROWS, TALL
 from onnx2snn.runtime.vectors import LANES
 
 DIMENSIONS = 6
@@ -23,6 +23,8 @@ _FRAME = r"""
 #define ROWS @ROWS@
 #define REST @REST@
 #define PANEL @PANEL@
+#define TALL @TALL@
+#define MOST @MOST@
 #define FOR(i, n) for (int64_t i = 0; i < (n); i++)
 typedef float vf __attribute__((vector_size(4 * LANES)));
 static inline vf load(const float* p) { vf x; memcpy(&x, p, sizeof x); return x; }
@@ -203,7 +205,15 @@ int64_t integration(const struct integration* p, int64_t part, int64_t parts) {
 def program_source() -> str:
     """The source of everything but sites."""
     text = _FRAME + _POINTWISE + _REDUCTION + PRODUCT
-    sizes = {"DIMENSIONS": DIMENSIONS, "LANES": LANES, "ROWS": ROWS, "PANEL": PANEL, "REST": REST}
+    sizes = {
+        "DIMENSIONS": DIMENSIONS,
+        "LANES": LANES,
+        "ROWS": ROWS,
+        "PANEL": PANEL,
+        "REST": REST,
+        "TALL": TALL,
+        "MOST": MOST,
+    }
     for name, size in sizes.items():
         text = text.replace(f"@{name}@", str(size))
     return text
