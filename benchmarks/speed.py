@@ -108,7 +108,7 @@ def _shares(session: onnx2snn.SpikingSession, feed: dict[str, Any]) -> dict[str,
     Nothing is known of a network that runs without a program.
     """
     spent = dict.fromkeys(("linear", "sites"), 0.0)
-    prepared = next(iter(session._programs.known.values()), None)
+    prepared = next(iter(session._runner.programs.known.values()), None)
     if prepared is None:
         return {}
     library = prepared.recipe.library

@@ -212,17 +212,23 @@ def _is_numeric(array: NDArray[Any]) -> bool:
     return "float" in array.dtype.name or "int" in array.dtype.name or array.dtype.kind in "iub"
 
 
+@cache
+def _native(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], bool]:
+    """The type that PyTorch reads, and whether its numbers are the same bits."""
+    if _NATIVE.fullmatch(dtype.name):
+        return np.dtype(dtype.str), True
+    if "float" in dtype.name:
+        return np.dtype(np.float32), False
+    return np.dtype(np.uint8 if dtype.name.startswith("uint") else np.int8), False
+
+
 def with_native_dtype(array: NDArray[Any]) -> NDArray[Any]:
     """`array` in a type that PyTorch reads: float32 for shorter floats, int8 for int4, and so on.
 
     numpy has two types of each width ("long" and "long long"), of which PyTorch knows one.
     """
-    name = type_name(array.dtype)
-    if _NATIVE.fullmatch(name):
-        return array.view(np.dtype(array.dtype.str))
-    if "float" in name:
-        return array.astype(np.float32)
-    return array.astype(np.uint8 if name.startswith("uint") else np.int8)
+    dtype, same = _native(array.dtype)
+    return array.view(dtype) if same else array.astype(dtype)
 
 
 def _to_torch(array: Any, precision: torch.dtype | None, device: torch.device) -> Tensor:

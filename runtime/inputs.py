@@ -85,6 +85,8 @@ def _input(
         raise DataError(f"input '{info.name}' is missing")
     array = checked_input(info, feed[info.name], finite=finite)
     tensor = torch.from_numpy(with_native_dtype(np.ascontiguousarray(array)))
+    if tensor.dtype == dtype and device.type == "cpu":
+        return tensor
     if tensor.is_floating_point():
         return tensor.to(device, dtype)
     return tensor.to(device) if tensor.dtype == torch.bool else tensor

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from onnx2snn.ops.errors import DataError, UsageError
-from onnx2snn.runtime.allocation import retain_memory
-from onnx2snn.runtime.budget import block_length, even
 from onnx2snn.runtime.devices import KERNELS, choose_device
 from onnx2snn.runtime.energy import Account, account
 from onnx2snn.runtime.execute import Executor
@@ -27,12 +25,8 @@ from onnx2snn.runtime.open import open_model
 from onnx2snn.runtime.parameters import constants_on, read_parameters
 from onnx2snn.runtime.plan import Plan, compile_plan
 from onnx2snn.runtime.precision import ARITHMETIC, PRECISIONS
-from onnx2snn.runtime.program.programs import Programs
-from onnx2snn.runtime.program.simulation import Simulation
-from onnx2snn.runtime.signals import Signals
-from onnx2snn.runtime.start import Opening, begin
+from onnx2snn.runtime.runner import Runner
 from onnx2snn.runtime.state import Parameters, State
-from onnx2snn.runtime.threads import Pace, one_thread
 
 __all__ = ["PRECISIONS", "Point", "SpikingSession"]
 
@@ -75,31 +69,29 @@ class SpikingSession:
     ) -> None:
         if precision not in ARITHMETIC:
             raise UsageError(f"precision '{precision}' is not one of {', '.join(ARITHMETIC)}")
-        self._precision = ARITHMETIC[precision]
         if block is not None and block < 1:
             raise UsageError(f"block is {block}; it must be at least one time step")
-        self._device, self._dtype = choose_device(device), self._precision.states
         if memory is not None and memory < 1:
             raise UsageError(f"memory is {memory} bytes; it must be positive")
-        self._block = block
-        self._memory = memory
+        arithmetic = ARITHMETIC[precision]
+        self._device, self._dtype = choose_device(device), arithmetic.states
         self._plan = compile_plan(read_graph(open_model(model)))
         constants = constants_on(self._plan, self._device, self._dtype)
         parameters = read_parameters(self._plan, self._device, self._dtype)
         compiled = compile and self._device.type in KERNELS and self._dtype == torch.float32
-        self._executor = Executor(
+        executor = Executor(
             self._plan,
             constants=constants,
             parameters=parameters,
             device=self._device,
             dtype=self._dtype,
-            synapses=self._precision.synapses,
+            synapses=arithmetic.synapses,
             fused=FusedSites(self._plan, parameters, constants, self._device) if compiled else None,
         )
-        self._openings: dict[tuple[Any, ...], Opening] = {}
-        self._paces: dict[tuple[Any, ...], Pace] = {}
-        self._programs = Programs(self._executor)
-        self._output_names = [info.name for info in self._plan.graph.outputs]
+        self._parameters = parameters
+        self._runner = Runner(executor, arithmetic, block, memory, self.time_steps)
+        self._output_types = {info.name: info.dtype for info in self._plan.graph.outputs}
+        self._output_names = list(self._output_types)
 
     @property
     def plan(self) -> Plan:
@@ -109,23 +101,23 @@ class SpikingSession:
     @property
     def parameters(self) -> Mapping[str, Parameters]:
         """Initial estimate, step sizes and thresholds of every site, by its name."""
-        return self._executor.parameters
+        return self._parameters
 
     @property
     def metadata(self) -> Mapping[str, str]:
         """Metadata of the file: time steps, source, calibration, tool version."""
         return self._plan.graph.metadata
 
-    @property
+    @cached_property
     def time_steps(self) -> int:
         """T, the number of steps that the schedules of the file hold."""
-        steps = [p.time_steps for p in self._executor.parameters.values()]
+        steps = [p.time_steps for p in self._parameters.values()]
         return min(steps, default=1)
 
     @property
     def window(self) -> int:
         """K, the most steps in which any one site fires; less than T where sites take turns."""
-        spans = (p.window[1] - p.window[0] for p in self._executor.parameters.values())
+        spans = (p.window[1] - p.window[0] for p in self._parameters.values())
         return max(spans, default=1)
 
     def get_inputs(self) -> list[TensorInfo]:
@@ -150,16 +142,18 @@ class SpikingSession:
         Raises DataError for a feed that does not fit the inputs.
         """
         names = self._output_names if output_names is None else output_names
-        unknown = set(names) - set(self._output_names)
+        unknown = set(names).difference(self._output_names)
         if unknown:
             raise DataError(f"the model has no output '{min(unknown)}'")
         last = self.time_steps if time_steps is None else time_steps
-        wanted = [last] if at is None else list(at)
-        states = self._states(feed, wanted, self._output_names, counting=False)
-        found = {state.time: self._outputs(state) for state in states}
+        points = [last] if at is None else list(at)
+        wanted, inputs = self._checked_steps(points), self._inputs(feed)
         if at is None:
-            return [found[last][name] for name in names]
-        return [np.stack([found[t][name] for t in wanted]) for name in names]
+            value = self._runner.last(inputs, last, self._output_names)
+            return [self._output(name, value(name)) for name in names]
+        states = self._runner.states(inputs, wanted, self._output_names, counting=False)
+        found = {state.time: self._outputs(state) for state in states}
+        return [np.stack([found[t][name] for t in points]) for name in names]
 
     def simulate(
         self,
@@ -182,51 +176,18 @@ class SpikingSession:
         probe: Callable[[State], None] | None = None,
     ) -> Iterator[Point]:
         """As `simulate`, point by point: steps are simulated when a point is asked for."""
-        for state in self._states(feed, at, None if probe else self._output_names, progress):
+        wanted, inputs = self._checked_steps(at), self._inputs(feed)
+        shown = None if probe else self._output_names
+        for state in self._runner.states(inputs, wanted, shown, progress):
             point = Point(state.time, self._outputs(state), account(self._plan, state))
             if probe:
-                with self._arithmetic():
+                with self._runner.arithmetic():
                     probe(state)
             yield point
 
-    def _states(
-        self,
-        feed: Feed,
-        at: Iterable[int],
-        names: Sequence[str] | None,
-        progress: Callable[[int], None] | None = None,
-        *,
-        counting: bool = True,
-    ) -> Iterator[State]:
-        """The state after each of the time steps `at`, which shows the tensors named, or all.
-
-        counting: whether spikes are shown, too.
-        """
-        wanted = self._checked_steps(at)
-        retain_memory()
-        with self._arithmetic():
-            state, pace, simulation = self._start(self._inputs(feed), wanted[0])
-        for end in wanted:
-            with self._arithmetic(), one_thread(pace.alone and simulation is None):
-                while state.time < end:
-                    self._advance(state, simulation, min(pace.steps, end - state.time))
-                    if progress:
-                        progress(state.time)
-                if simulation is not None:
-                    simulation.show(state, names)
-                    if counting:
-                        simulation.count(state)
-            yield state
-
-    @contextmanager
-    def _arithmetic(self) -> Iterator[None]:
-        with torch.inference_mode(), self._precision.applied():
-            yield
-
     def value(self, name: str, state: State) -> Tensor:
         """The tensor `name` in a state that `simulate` shows to its probe."""
-        value = state.values.get(name)
-        return self._executor.constants[name] if value is None else value
+        return self._runner.value(state, name)
 
     def _checked_steps(self, at: Iterable[int]) -> list[int]:
         wanted = list(at)
@@ -242,64 +203,15 @@ class SpikingSession:
                 )
         return sorted({int(t) for t in wanted})
 
-    def _start(
-        self, inputs: Mapping[str, Tensor], first: int
-    ) -> tuple[State, Pace, Simulation | None]:
-        """The state at t = 0, the pace that its shapes suggest, and the program that goes on.
-
-        first: steps after which the first point comes.
-        """
-        threads = torch.get_num_threads()
-        key = (threads, *((name, x.shape) for name, x in inputs.items()))
-        pace = self._paces.get(key)
-        with one_thread(pace is not None and pace.alone):
-            begun = self._programs.begin(key, inputs)
-            if pace is not None and begun is not None:
-                return begun[0], pace, begun[1]
-            state, opening = begin(self._executor, inputs, self._openings.get(key))
-        self._openings = {key: opening}
-        if pace is None:
-            pace = self._pace(state)
-            self._paces = {key: pace}
-            at_once, sharing = min(pace.steps, first), 1 if pace.program else threads
-            with one_thread(pace.alone):
-                prepared = self._programs.prepare(key, inputs, at_once, sharing)
-            if prepared or (pace.alone and threads > 1):
-                # Rounding may depend on the threads: the first call shall be as later ones are.
-                self._openings.clear()
-                return self._start(inputs, first)
-        return state, pace, None
-
-    def _pace(self, state: State) -> Pace:
-        steps = self._block or even(self._block_length(state), self.time_steps)
-        return Pace.of(self._plan, state, min(steps, self.time_steps))
-
     def _inputs(self, feed: Feed) -> dict[str, Tensor]:
         finite = bool(self._plan.sites)
-        return read_inputs(self.get_inputs(), feed, self._device, self._dtype, finite=finite)
-
-    def _block_length(self, state: State) -> int:
-        if self._block is not None:
-            return self._block
-        size = torch.finfo(self._dtype).bits // 8
-        return block_length(self._plan, state, size, self._memory, self._device)
-
-    def _advance(self, state: State, simulation: Simulation | None, steps: int) -> None:
-        if simulation is not None:
-            simulation.advance(state, steps)
-        else:
-            signals = Signals(steps)
-            for index in range(len(self._plan.steps)):
-                self._executor.advance(index, state, signals)
-        state.time += steps
+        return read_inputs(self._plan.graph.inputs, feed, self._device, self._dtype, finite=finite)
 
     def _outputs(self, state: State) -> dict[str, NDArray[Any]]:
-        return {info.name: self._output(info, state) for info in self.get_outputs()}
+        return {name: self._output(name, self.value(name, state)) for name in self._output_names}
 
-    def _output(self, info: TensorInfo, state: State) -> NDArray[Any]:
-        value = state.values.get(info.name)
-        value = self._executor.constants[info.name] if value is None else value
+    def _output(self, name: str, value: Tensor) -> NDArray[Any]:
         array: NDArray[Any] = value.cpu().numpy()
         if value.is_floating_point() and self._dtype == torch.float32:
-            return array.astype(info.dtype, copy=True)
+            return array.astype(self._output_types[name], copy=True)
         return array.copy()

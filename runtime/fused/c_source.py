@@ -22,6 +22,7 @@ PRELUDE = r"""
 #include <stdint.h>
 #include <string.h>
 #define CHUNK @CHUNK@
+#define LINE 16
 #define LANES @LANES@
 #ifdef __AVX__
 #include <immintrin.h>
@@ -151,11 +152,11 @@ static inline vi fire({arguments}
 
 /* n neurons; steps [begin, end) of the block, of which [start, stop) fire. Operand i has one
    value per rows[i] neurons, increments changes[i] in steps [from[i], to[i]), strides[i] apart,
-   and its currents after the block go to results[i] unless that is null. Step sizes and
-   thresholds repeat after `period` neurons, and count from step *time unless that is null. All
+   and its currents after the block go to results[i] unless that is null. Step sizes and thresholds
+   repeat after `sizes` and `bounds` neurons, and count from step *time unless that is null. All
    fields have 8 bytes. */
 struct block {{
-  int64_t n, begin, end, start, stop, period, threads; const int64_t* time;
+  int64_t n, begin, end, start, stop, sizes, bounds, threads; const int64_t* time;
   float* estimates; const float* step_sizes; const float* thresholds; float* increments;
   const float* currents[{tensors}]; const float* changes[{tensors}]; float* results[{tensors}];
   int64_t rows[{tensors}], from[{tensors}], to[{tensors}], strides[{tensors}];
@@ -165,38 +166,40 @@ struct block {{
 /* One of several equal parts of the neurons; returns the number of spikes. */
 int64_t site_part(const struct block* b, int64_t part, int64_t pieces) {{
   const int64_t n = b->n, begin = b->begin, end = b->end, start = b->start, stop = b->stop;
-  const int64_t period = b->period, past = b->time ? *b->time * period : 0;
+  const int64_t sizes = b->sizes, bounds = b->bounds, past = b->time ? *b->time : 0;
   float *estimates = b->estimates, *increments = b->increments;
-  const float *step_sizes = b->step_sizes + past, *thresholds = b->thresholds + past;
   const float *const *currents = b->currents, *const *changes = b->changes;
   float *const *results = b->results;
   const int64_t *rows = b->rows, *from = b->from, *to = b->to, *strides = b->strides;
-  int64_t parts = (period + CHUNK - 1) / CHUNK;
-  int64_t chunks = (n + period - 1) / period * parts, spikes = 0;
-  for (int64_t c = chunks * part / pieces; c < chunks * (part + 1) / pieces; c++) {{
-    int64_t within = c % parts * CHUNK, base = c / parts * period + within;
-    int64_t most = period - within < CHUNK ? period - within : CHUNK;
-    if (base >= n) continue;
-    int m = (int)(n - base < most ? n - base : most);
-    float v[CHUNK] __attribute__((aligned(64)));
+  const int64_t last = part + 1 < pieces ? n * (part + 1) / pieces / LINE * LINE : n;
+  int64_t spikes = 0;
+  for (int64_t base = n * part / pieces / LINE * LINE, m; base < last; base += m) {{
+    m = last - base < CHUNK ? last - base : CHUNK;
+    float v[CHUNK + LANES] __attribute__((aligned(64)));
     vi fired = {{0}}, lane;
     for (int k = 0; k < LANES; k++) lane[k] = k;
     memcpy(v, estimates + base, m * 4);{begin_chunk}{load}
     for (int64_t t = begin; t < end; t++) {{{charge}
       if (t < start || t >= stop) {{ {add} continue; }}
-      const float* eta = step_sizes + (t - start) * period + within;
-      const float* theta = thresholds + (t - start) * period + within;
+      const float* eta = b->step_sizes + (past + t - start) * sizes;
+      const float* theta = b->thresholds + (past + t - start) * bounds;
       float* dv = increments + (t - start) * n + base;
-      int whole = m / LANES * LANES;
-      for (int j = 0; j < whole; j += LANES) {{
-        fired -= fire({passed} v + j, eta + j, theta + j, dv + j, (vi){{0}} == 0);
-      }}
-      if (whole < m) {{
-        int rest = m - whole, bytes = rest * 4;
-        float e[LANES] = {{0}}, h[LANES] = {{0}}, o[LANES]{spare};
-        memcpy(e, eta + whole, bytes); memcpy(h, theta + whole, bytes);{tail}
-        fired -= fire({beyond} v + whole, e, h, o, lane < rest);
-        memcpy(dv + whole, o, bytes);
+      int64_t size = base % sizes, bound = base % bounds;
+      for (int64_t j = 0, end; j < m; j = end) {{
+        end = j + (sizes - size < bounds - bound ? sizes - size : bounds - bound);
+        end = end < m ? end : m;
+        int64_t whole = end - (end - j) % LANES, e = size - j, h = bound - j;
+        for (; j < whole; j += LANES) {{
+          fired -= fire({passed} v + j, eta + e + j, theta + h + j, dv + j, (vi){{0}} == 0);
+        }}
+        size = end + e == sizes ? 0 : end + e, bound = end + h == bounds ? 0 : end + h;
+        if (whole < end) {{
+          int rest = (int)(end - whole), bytes = rest * 4;
+          float es[LANES] = {{0}}, hs[LANES] = {{0}}, o[LANES]{spare};
+          memcpy(es, eta + e + whole, bytes); memcpy(hs, theta + h + whole, bytes);{tail}
+          fired -= fire({beyond} v + whole, es, hs, o, lane < rest);
+          memcpy(dv + whole, o, bytes);
+        }}
       }}
     }}
     for (int k = 0; k < LANES; k++) spikes += fired[k];

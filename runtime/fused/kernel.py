@@ -94,7 +94,7 @@ class SiteKernel:
     ) -> int:
         """Run steps `part` of a block on `estimates`, in place; returns the number of spikes.
 
-        step_sizes, thresholds: from the part's first step on, shape [steps, period].
+        step_sizes, thresholds: from the part's first step on, [steps, neurons of a period].
         increments:             dv to be filled, shape [steps of the part, neurons].
         """
         moving = [c for c in charges if c.changes is not None]
@@ -105,7 +105,7 @@ class SiteKernel:
         block = array(
             "q",
             (
-                *(neurons, begin, end, *part, step_sizes.shape[1], threads, 0),
+                *(neurons, begin, end, *part, step_sizes.shape[1], thresholds.shape[1], threads, 0),
                 *(estimates.data_ptr(), step_sizes.data_ptr(), thresholds.data_ptr()),
                 increments.data_ptr(),
                 *(c.current.data_ptr() for c in charges),

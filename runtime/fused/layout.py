@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
+from math import gcd, prod
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +18,9 @@ from onnx2snn.runtime.state import Parameters
 CHANNELS_LAST = (0, 2, 3, 1)
 # Parameters are spread over memory up to this many numbers per site.
 MOST_PARAMETERS = 1 << 24
+# Neurons after which parameters repeat, where they would sooner: in the first-level cache the fewer
+# the better, and vectors of WIDEST numbers are full.
+LEAST_PERIOD, WIDEST = 64, 16
 # Windows are read at places of 32 bits.
 MOST_PLACES = 1 << 31
 
@@ -26,8 +29,8 @@ MOST_PLACES = 1 << 31
 class Layout:
     """The order of a site's axes in memory, and its parameters in that order.
 
-    order:   axes from the outermost to the innermost.
-    period:  neurons after which step sizes and thresholds repeat.
+    order: axes from the outermost to the innermost.
+    step_sizes, thresholds: shape [T, neurons after which they repeat].
     """
 
     shape: torch.Size
@@ -86,23 +89,33 @@ class Layout:
 
 def layout_of(parameters: Parameters, shape: torch.Size) -> Layout | None:
     """The layout of a site of this shape; None where its parameters would take too much room."""
-    sizes = np.broadcast_shapes(parameters.step_sizes.shape[1:], parameters.thresholds.shape[1:])
     channels = parameters.step_sizes.shape[1:]
     by_channel = len(shape) == 4 and len(channels) == 3 and channels[1:] == (1, 1)
     order = CHANNELS_LAST if by_channel else tuple(range(len(shape)))
-    aligned = (*(1,) * (len(shape) - len(sizes)), *sizes)
-    varying = [place for place, i in enumerate(order) if aligned[i] > 1]
+    step_sizes, thresholds = (
+        _spread(x, shape, order) for x in (parameters.step_sizes, parameters.thresholds)
+    )
+    if step_sizes is None or thresholds is None:
+        return None
+    return Layout(shape, order, step_sizes, thresholds)
+
+
+def _spread(over_time: Tensor, shape: torch.Size, order: Sequence[int]) -> Tensor | None:
+    """Parameters [T, *broadcastable to `shape`] as [T, neurons after which they repeat]."""
+    steps, inner = over_time.shape[0], over_time.shape[1:]
+    full = over_time.reshape(steps, *(1,) * (len(shape) - len(inner)), *inner)
+    varying = [place for place, i in enumerate(order) if full.shape[i + 1] > 1]
     tail = order[varying[0] :] if varying else order[len(order) :]
     period = prod(shape[i] for i in tail)
-    if parameters.time_steps * period > MOST_PARAMETERS:
+    if steps * period > MOST_PARAMETERS:
         return None
-    repeats = max(1, CHUNK // period)
+    ordered = full.permute(0, *(i + 1 for i in order))
+    whole = ordered.expand(steps, *(1,) * (len(order) - len(tail)), *(shape[i] for i in tail))
+    return whole.reshape(steps, period).repeat(1, _repeats(period)).contiguous()
 
-    def spread(over_time: Tensor) -> Tensor:
-        steps, inner = over_time.shape[0], over_time.shape[1:]
-        full = over_time.reshape(steps, *(1,) * (len(shape) - len(inner)), *inner)
-        ordered = full.permute(0, *(i + 1 for i in order))
-        whole = ordered.expand(steps, *(1,) * (len(order) - len(tail)), *(shape[i] for i in tail))
-        return whole.reshape(steps, period).repeat(1, repeats).contiguous()
 
-    return Layout(shape, order, spread(parameters.step_sizes), spread(parameters.thresholds))
+def _repeats(period: int) -> int:
+    """How often parameters are repeated, so that vectors and loops are full."""
+    filling = WIDEST // gcd(period, WIDEST)
+    long_enough = -(-LEAST_PERIOD // (filling * period)) * filling
+    return long_enough if long_enough * period <= CHUNK else max(1, CHUNK // period)

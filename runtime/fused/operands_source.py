@@ -39,10 +39,10 @@ class Operands:
 OWN = Operands(
     fields="",
     helpers="""
-static inline void spread(float* x, const float* r, int64_t base, int m, int64_t length) {
+static inline void spread(float* x, const float* r, int64_t base, int64_t m, int64_t length) {
   int64_t left = length - base % length;
-  for (int j = 0, i = 0; j < m; i++, left = length) {
-    int end = j + left < m ? j + (int)left : m;
+  for (int64_t j = 0, i = 0; j < m; i++, left = length) {
+    int64_t end = j + left < m ? j + left : m;
     for (; j < end; j++) x[j] = r[i];
   }
 }
@@ -51,7 +51,7 @@ static inline void spread(float* x, const float* r, int64_t base, int m, int64_t
     argument="float* xs{i}, const float* ds{i}, ",
     value="vf x{i} = load(xs{i}) + load(ds{i}); store(xs{i}, x{i});",
     load="""
-    float x{i}[CHUNK] __attribute__((aligned(64)));
+    float x{i}[CHUNK + LANES] __attribute__((aligned(64)));
     if (rows[{i}] == 1) memcpy(x{i}, currents[{i}] + base, m * 4);
     float r{i}[CHUNK]; int64_t first{i} = base / rows[{i}], count{i} = 0;
     if (rows[{i}] != 1) {{
@@ -84,7 +84,7 @@ WINDOWED = Operands(
     fields="const int32_t* places; int64_t windows, inside, run;",
     helpers="""
 /* Where the runs of a chunk end, and how far their members lie from there; their number. */
-static inline int spans(const struct block* b, int64_t base, int m, int arity, int32_t* ends,
+static inline int spans(const struct block* b, int64_t base, int64_t m, int arity, int32_t* ends,
                         int32_t (*from_here)[CHUNK]) {
   int runs = 0;
   for (int j = 0; j < m; runs++) {
@@ -94,7 +94,7 @@ static inline int spans(const struct block* b, int64_t base, int m, int arity, i
       int64_t place = part + b->places[i * b->windows + window];
       from_here[i][runs] = (int32_t)(place * b->run + within - j);
     }
-    ends[runs] = j = j + left < m ? j + (int)left : m;
+    ends[runs] = j = (int)(j + left < m ? j + left : m);
   }
   return runs;
 }
@@ -110,7 +110,7 @@ static inline int spans(const struct block* b, int64_t base, int m, int arity, i
     argument="const float* xs{i}, ",
     value="vf x{i} = load(xs{i});",
     load="""
-    float x{i}[CHUNK] __attribute__((aligned(64)));
+    float x{i}[CHUNK + LANES] __attribute__((aligned(64)));
     EACH_RUN(from_here[{i}], x{i}[j] = x[j], currents[0])""",
     charge="""
       if (from[0] <= t && t < to[0])

@@ -46,7 +46,8 @@ class TritonKernel:
         grid = ((n + BLOCK - 1) // BLOCK,)
         self.function[grid](
             *operands,
-            *(estimates, step_sizes, thresholds, step_sizes.shape[1], increments, spikes),
+            *(estimates, step_sizes, thresholds, step_sizes.shape[1], thresholds.shape[1]),
+            *(increments, spikes),
             *(n, begin, end, *part),
             BLOCK=BLOCK,
         )

@@ -49,11 +49,10 @@ def tanh(x):
 
 @triton.jit
 def site({operands}
-         v_ptr, eta_ptr, theta_ptr, period, dv_ptr, spikes_ptr, n, begin, end, start, stop,
+         v_ptr, eta_ptr, theta_ptr, sizes, bounds, dv_ptr, spikes_ptr, n, begin, end, start, stop,
          BLOCK: tl.constexpr):
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = index < n
-    place = index % period
     v = tl.load(v_ptr + index, inside, 0.0)
     fired = tl.zeros([BLOCK], tl.int32)
 {load}
@@ -61,10 +60,10 @@ def site({operands}
         t = tl.zeros([BLOCK], tl.int64) + step
 {charge}
         firing = inside & (t >= start) & (t < stop)
-        row = (t - start) * period + place
-        eta = tl.load(eta_ptr + row, firing, 0.0)
+        eta = tl.load(eta_ptr + (t - start) * sizes + index % sizes, firing, 0.0)
+        theta = tl.load(theta_ptr + (t - start) * bounds + index % bounds, firing, 0.0)
 {body}
-        g = {result} + tl.load(theta_ptr + row, firing, 0.0){fire}
+        g = {result} + theta{fire}
         d = tl.where(firing, d, 0.0)
         v = v + d
         tl.store(dv_ptr + (t - start) * n + index, d, firing)

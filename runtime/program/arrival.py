@@ -153,7 +153,12 @@ class Arrival:
         read = [data[name] for name in self.gates]
         if any(x.shape != shape for x, shape in zip(read, self.gates.values(), strict=True)):
             return None
-        return [x.to(torch.float32).contiguous() for x in read]
+        return [_plain(x) for x in read]
+
+
+def _plain(x: Tensor) -> Tensor:
+    known = x.dtype == torch.float32 and x.is_contiguous()
+    return x if known else x.to(torch.float32).contiguous()
 
 
 def arrival(recipe: Recipe, path: Route, known: Reference) -> Arrival:

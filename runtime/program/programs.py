@@ -55,10 +55,21 @@ class Prepared:
             self.programs[steps, first] = made.after(self.arrival.program) if first else made
         return self.programs[steps, first]
 
-    def begin(self, inputs: Mapping[str, Tensor]) -> tuple[State, Simulation] | None:
-        """A simulation at t = 0; None where direct steps now make other shapes."""
+    @cached_property
+    def complete(self) -> bool:
+        """Whether programs do it all: nothing is evaluated, and memory holds the outputs."""
+        outputs = {info.name for info in self.recipe.executor.plan.graph.outputs}
+        held = outputs <= self.recipe.slots.values.keys()
+        return held and not self.path.direct and self.memory is not None
+
+    def simulation(
+        self, inputs: Mapping[str, Tensor], data: Mapping[str, Tensor]
+    ) -> Simulation | None:
+        """A simulation at t = 0; None where direct steps now make other shapes.
+
+        data: inputs, and the results of direct steps.
+        """
         executor, slots = self.recipe.executor, self.recipe.slots
-        data = evaluated(executor, self.path, inputs, self.besides)
         read = self.arrival.read(data)
         if read is None:
             return None
@@ -67,7 +78,15 @@ class Prepared:
         else:
             zeros = reference(executor, self.path, inputs).state
             memory = filled(slots, zeros, executor.constants)
-        simulation = Simulation(self.recipe.library, slots, memory, read, self.program)
+        return Simulation(self.recipe.library, slots, memory, read, self.program)
+
+    def begin(self, inputs: Mapping[str, Tensor]) -> tuple[State, Simulation] | None:
+        """A simulation at t = 0 and its state, without what moves."""
+        executor = self.recipe.executor
+        data = evaluated(executor, self.path, inputs, self.besides)
+        simulation = self.simulation(inputs, data)
+        if simulation is None:
+            return None
         kept = {name: x for name, x in data.items() if name in executor.plan.kept}
         return replace(self.state, values={**self.state.values, **kept}), simulation
 
@@ -91,6 +110,13 @@ class Programs:
         """
         prepared = self.known.get(key)
         return None if prepared is None else prepared.begin(inputs)
+
+    def simulation(self, key: Hashable, inputs: Mapping[str, Tensor]) -> Simulation | None:
+        """A simulation at t = 0 that needs no state; None where there is no such thing."""
+        prepared = self.known.get(key)
+        if prepared is None or not prepared.complete:
+            return None
+        return prepared.simulation(inputs, inputs)
 
     def prepare(
         self, key: Hashable, inputs: Mapping[str, Tensor], steps: int, threads: int

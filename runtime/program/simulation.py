@@ -33,6 +33,7 @@ class Simulation:
     programs: that for a block of so many steps, the first one or a later one.
     buffers:  what does not outlive a block.
     placed:   programs of later blocks with the addresses of this memory, by the block's length.
+    time:     steps done.
     """
 
     library: Library
@@ -42,15 +43,18 @@ class Simulation:
     programs: Callable[[int, bool], Program]
     buffers: Tensor | None = None
     placed: dict[int, Tensor] = field(default_factory=dict)
+    time: int = 0
 
-    def advance(self, state: State, steps: int) -> None:
+    def advance(self, steps: int) -> None:
         """Run the next block."""
-        program = self.programs(steps, not state.time)
-        words = self.placed.get(steps)
-        if words is None or state.time == 0:
-            words = self._placed(program, not state.time)
-        self._counters[0] = state.time
+        program = self.programs(steps, not self.time)
+        words = self.placed.get(steps) if self.time else None
+        if words is None:
+            words = self._placed(program, not self.time)
+        if self.time:
+            self._counters[0] = self.time
         self.library.run(words.data_ptr(), program.count, program.threads)
+        self.time += steps
 
     def _placed(self, program: Program, first: bool) -> Tensor:
         if self.buffers is None or program.room > self.buffers.numel():
@@ -71,9 +75,13 @@ class Simulation:
         spikes = self._counters[1:].clone().unbind()
         state.spikes = dict(zip(state.spikes, spikes, strict=True))
 
+    def value(self, name: str) -> Tensor:
+        """A tensor that is kept in memory."""
+        return self.slots.values[name].of(self.memory)
+
     def show(self, state: State, names: Iterable[str] | None) -> None:
         """Let the state show the values of the tensors named, or of all."""
         values = self.slots.values
         for name in values if names is None else names:
             if name in values:
-                state.values[name] = values[name].of(self.memory)
+                state.values[name] = self.value(name)

@@ -64,9 +64,10 @@ class SiteWriter:
         estimates = writer.slots.slot("estimate", output, shape, layout.order)
         result = writer.new(dense((writer.steps, *shape), (0, *(i + 1 for i in layout.order))))
         part = (0, writer.steps)
+        periods = (layout.step_sizes.shape[1], layout.thresholds.shape[1])
         writer.emit(
             kernel.address,
-            *(estimates.size, *part, *part, layout.step_sizes.shape[1], 1, writer.slots.time),
+            *(estimates.size, *part, *part, *periods, 1, writer.slots.time),
             *(estimates.place, writer.constant(layout.step_sizes)),
             *(writer.constant(layout.thresholds), at(result)),
             *(word for words in zip(*(x.words for x in operands), strict=True) for word in words),

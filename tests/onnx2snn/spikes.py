@@ -57,11 +57,11 @@ def of_runtime(model: onnx.ModelProto, feed: Arrays, precision: str, steps: int 
     session = onnx2snn.SpikingSession(
         model, device="cpu", precision=precision, block=1, compile=False
     )
-    plain = session._executor
+    plain = session._runner.executor
     watched = _Watched(**{f.name: getattr(plain, f.name) for f in fields(plain)})
     object.__setattr__(watched, "notes", {})
     object.__setattr__(watched, "scan", _watching(watched))
-    session._executor = watched
+    session._runner.executor = watched
     outputs = session.run(None, feed, time_steps=steps)
     names = [info.name for info in session.get_outputs()]
     spikes = {site: np.stack(row) for site, row in watched.notes.items()}

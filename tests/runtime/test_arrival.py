@@ -103,7 +103,7 @@ def test_data_arrive_where_the_initial_pass_takes_them(name: str) -> None:
         assert found.keys() == expected.keys()
         for tensor, value in expected.items():
             np.testing.assert_allclose(found[tensor], value, 1e-4, 1e-5, err_msg=tensor)
-        assert all(session._programs.known.values())
+        assert all(session._runner.programs.known.values())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -117,7 +117,7 @@ def test_a_memory_too_large_to_be_kept_is_made_anew(
     for arrays, outputs in zip(feeds, expected, strict=True):
         for found, array in zip(session.run(None, arrays), outputs, strict=True):
             np.testing.assert_array_equal(found, array)
-    assert all(p.memory is None for p in session._programs.known.values())
+    assert all(p.memory is None for p in session._runner.programs.known.values())
 
 
 def test_what_is_no_increment_is_evaluated_as_it_is() -> None:
@@ -150,4 +150,4 @@ def test_data_that_multiply_spikes_have_no_route() -> None:
     (found,) = session.run(None, arrays)
     expected = np.maximum(arrays["x"] @ w["w1"], 0) * arrays["x"]
     np.testing.assert_allclose(found, expected, atol=0.1 * np.abs(expected).max())
-    assert list(session._programs.known.values()) == [None]
+    assert list(session._runner.programs.known.values()) == [None]

@@ -76,7 +76,10 @@ TARGETS = [
 needs_compiler = pytest.mark.skipif(build.compiler() is None, reason="no C compiler here")
 
 
-def case(target: Target, neurons: int, steps: int, period: int) -> dict[str, torch.Tensor]:
+def case(
+    target: Target, neurons: int, steps: int, sizes: int, bounds: int
+) -> dict[str, torch.Tensor]:
+    """Step sizes and thresholds repeat after so many neurons."""
     draw = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> torch.Tensor:
@@ -88,8 +91,8 @@ def case(target: Target, neurons: int, steps: int, period: int) -> dict[str, tor
         if target.name == "log"
         else normal(target.arity, neurons),
         "dx": 0.1 * normal(target.arity, steps, neurons),
-        "eta": 0.5 * normal(steps, period).abs() + 0.01,
-        "theta": 0.1 * normal(steps, period),
+        "eta": 0.5 * normal(steps, sizes).abs() + 0.01,
+        "theta": 0.1 * normal(steps, bounds),
     }
 
 
@@ -97,13 +100,12 @@ def case(target: Target, neurons: int, steps: int, period: int) -> dict[str, tor
 @pytest.mark.parametrize("alphabet", ALPHABETS)
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
 def test_kernels_fire_as_the_reference_does(target: Target, alphabet: str) -> None:
-    neurons, steps, period = 1531, 5, 24
-    data = case(target, neurons, steps, period)
+    neurons, steps = 1531, 5
+    data = case(target, neurons, steps, 24, 37)
     kernel = site_kernel(target, alphabet)
     assert kernel is not None
     currents = torch.cumsum(torch.cat([data["x"][:, None], data["dx"]], 1), 1)[:, 1:]
-    repeat = -(-neurons // period)
-    eta, theta = (data[k].repeat(1, repeat)[:, :neurons] for k in ("eta", "theta"))
+    eta, theta = (data[k].repeat(1, neurons)[:, :neurons] for k in ("eta", "theta"))
     block = scan(data["v"], list(currents), eta, theta, target, ALPHABETS[alphabet])
     v, dv, ends = data["v"].clone(), torch.empty(steps, neurons), data["x"].clone()
     charges = [
@@ -122,7 +124,7 @@ def test_kernels_fire_as_the_reference_does(target: Target, alphabet: str) -> No
 def test_spans_silence_and_operands_of_rows() -> None:
     """Increments in steps 1 and 2 of 4, firing in 2 and 3; x2 has one value per 6 neurons."""
     target, rows, neurons = layer_normalization.quotient(1e-5), 6, 6 * 200
-    data = case(target, neurons, 4, 12)
+    data = case(target, neurons, 4, 12, 12)
     x2, dx2 = data["x"][1, : neurons // rows].abs(), data["dx"][1, :2, : neurons // rows].abs()
     x1, dx1 = data["x"][0].clone(), data["dx"][0, :2].contiguous()
     kernel = site_kernel(target, "binary")
@@ -159,7 +161,7 @@ def test_a_network_is_the_same_compiled_and_eager(
         assert abs(found.account.spikes - expected.account.spikes) <= 2
         for output, array in found.outputs.items():
             np.testing.assert_allclose(array, expected.outputs[output], 2e-2, 2e-2)
-    assert compiled._executor.fused is not None and compiled._executor.fused.kernels
+    assert compiled._runner.executor.fused is not None and compiled._runner.executor.fused.kernels
 
 
 def test_row_wise_functions_stay_eager() -> None:
@@ -204,8 +206,10 @@ def test_bf16_synapses_keep_float32_states() -> None:
 def test_memory_sets_the_block_and_changes_nothing(name: str) -> None:
     model, arrays = spiking(name), feed(name, 3)
     small, large = (SpikingSession(model, device="cpu", memory=m) for m in (1, 1 << 30))
-    states = [begin(s._executor, s._inputs(arrays), None)[0] for s in (small, large)]
-    lengths = [s._block_length(state) for s, state in zip((small, large), states, strict=True)]
+    states = [begin(s._runner.executor, s._inputs(arrays), None)[0] for s in (small, large)]
+    lengths = [
+        s._runner._block_length(state) for s, state in zip((small, large), states, strict=True)
+    ]
     assert lengths[0] == 1 and lengths[1] > TIME_STEPS
     for found, expected in zip(small.run(None, arrays), large.run(None, arrays), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)

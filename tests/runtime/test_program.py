@@ -132,27 +132,27 @@ def zoo(name: str) -> tuple[onnx.ModelProto, np.ndarray[Any, Any]]:
 def executed(model: onnx.ModelProto | bytes, **options: Any) -> SpikingSession:
     """A session without programs."""
     session = SpikingSession(model, device="cpu", **options)
-    session._programs.usable = False
+    session._runner.programs.usable = False
     return session
 
 
 def carried_on(model: onnx.ModelProto) -> SpikingSession:
     """A session whose executor carries on where a program was after one step."""
     session = SpikingSession(model, device="cpu")
-    begin = session._programs.begin
+    begin = session._runner.programs.begin
 
     def shown(*arguments: Any) -> Any:
         begun = begin(*arguments)
         if begun is None:
             return None
         state, simulation = begun
-        simulation.advance(state, 1)
+        simulation.advance(1)
         simulation.show(state, None)
         simulation.count(state)
         state.time = 1
         return state, None
 
-    session._programs.begin = shown  # type: ignore[method-assign]
+    session._runner.programs.begin = shown  # type: ignore[method-assign]
     return session
 
 
@@ -167,7 +167,22 @@ def test_a_program_does_what_the_executor_does(name: str, spikes: str) -> None:
             assert abs(found.account.spikes - expected.account.spikes) <= 2
             for output, array in found.outputs.items():
                 np.testing.assert_allclose(array, expected.outputs[output], 2e-2, 2e-2)
-    assert all(session._programs.known.values())
+    assert all(session._runner.programs.known.values())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_known_program_answers_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, arrays = SpikingSession(spiking(name), device="cpu", block=3), feed(name, 2)
+    points = session.simulate(arrays, [4, 10])
+    monkeypatch.setattr(session._runner, "states", None)
+    for point in points:
+        found = session.run(None, arrays, time_steps=point.time_steps)
+        for array, expected in zip(found, point.outputs.values(), strict=True):
+            np.testing.assert_array_equal(array, expected)
+    other = {name: -array for name, array in arrays.items()}
+    assert not np.array_equal(session.run(None, other)[0], points[-1].outputs["y"])
+    with pytest.raises(TypeError, match="NoneType"):
+        session.run(None, feed(name, 3))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -193,7 +208,7 @@ def test_any_number_of_threads_does_the_same(name: str, monkeypatch: pytest.Monk
             torch.set_num_threads(count)
             session = SpikingSession(model, device="cpu")
             points.append(session.simulate(arrays, [4, 10]))
-            assert all(session._programs.known.values())
+            assert all(session._runner.programs.known.values())
     finally:
         torch.set_num_threads(before)
     for found in points[1:]:
@@ -217,7 +232,7 @@ def test_the_zoo_spikes_bit_for_bit_as_the_executor_lets_it(name: str, samples: 
     ):
         assert found.account == expected.account
         np.testing.assert_array_equal(found.outputs["logits"], expected.outputs["logits"])
-    assert all(session._programs.known.values())
+    assert all(session._runner.programs.known.values())
 
 
 def test_a_probe_sees_the_state_that_the_executor_would_show() -> None:
@@ -272,10 +287,10 @@ def test_the_executor_runs_what_programs_cannot(
 ) -> None:
     session = SpikingSession(spiking(name, windows=windows), device="cpu", **options)
     session.run(None, feed(name, 2))
-    assert not session._programs.usable
+    assert not session._runner.programs.usable
 
 
 def test_the_executor_runs_what_programs_have_no_instruction_for() -> None:
     session = SpikingSession(spiking("conv_net"), device="cpu")
     session.run(None, feed("conv_net", 2))
-    assert list(session._programs.known.values()) == [None]
+    assert list(session._runner.programs.known.values()) == [None]

@@ -1,0 +1,147 @@
+"""Runs simulations: chooses how, block by block, and keeps what later calls share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from onnx2snn.runtime.allocation import retain_memory
+from onnx2snn.runtime.budget import block_length, even
+from onnx2snn.runtime.execute import Executor
+from onnx2snn.runtime.precision import Arithmetic
+from onnx2snn.runtime.program.programs import Programs
+from onnx2snn.runtime.program.simulation import Simulation
+from onnx2snn.runtime.signals import Signals
+from onnx2snn.runtime.start import Opening, begin
+from onnx2snn.runtime.state import State
+from onnx2snn.runtime.threads import Pace, one_thread
+
+
+@dataclass
+class Runner:
+    """Simulations of one plan, which share nothing that changes.
+
+    block:      time steps that go through the graph in one call, None to choose by memory.
+    memory:     bytes for the signals of such a block, None for what suits the device.
+    time_steps: most steps that are asked for.
+    programs, openings, paces: of inputs of the shapes last met.
+    """
+
+    executor: Executor
+    precision: Arithmetic
+    block: int | None
+    memory: int | None
+    time_steps: int
+    programs: Programs = field(init=False)
+    openings: dict[Hashable, Opening] = field(default_factory=dict)
+    paces: dict[Hashable, Pace] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.programs = Programs(self.executor)
+
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """What PyTorch has to know while a simulation runs."""
+        with torch.inference_mode(), self.precision.applied():
+            yield
+
+    def value(self, state: State, name: str) -> Tensor:
+        """A tensor as a state shows it."""
+        value = state.values.get(name)
+        return self.executor.constants[name] if value is None else value
+
+    def last(
+        self, inputs: Mapping[str, Tensor], end: int, names: Sequence[str]
+    ) -> Callable[[str], Tensor]:
+        """The tensors named after `end` steps: a program alone takes but a few calls."""
+        key = _key(inputs)
+        pace = self.paces.get(key)
+        simulation = None if pace is None else self.programs.simulation(key, inputs)
+        if pace is not None and simulation is not None:
+            while simulation.time < end:
+                simulation.advance(min(pace.steps, end - simulation.time))
+            return simulation.value
+        (state,) = self.states(inputs, [end], names, counting=False)
+        return partial(self.value, state)
+
+    def states(
+        self,
+        inputs: Mapping[str, Tensor],
+        at: Sequence[int],
+        names: Sequence[str] | None,
+        progress: Callable[[int], None] | None = None,
+        *,
+        counting: bool = True,
+    ) -> Iterator[State]:
+        """The state after each of the time steps `at`, which shows the tensors named, or all.
+
+        counting: whether spikes are shown, too.
+        """
+        retain_memory()
+        with self.arithmetic():
+            state, pace, simulation = self._start(inputs, at[0])
+        for end in at:
+            with self.arithmetic(), one_thread(pace.alone and simulation is None):
+                while state.time < end:
+                    self._advance(state, simulation, min(pace.steps, end - state.time))
+                    if progress:
+                        progress(state.time)
+                if simulation is not None:
+                    simulation.show(state, names)
+                    if counting:
+                        simulation.count(state)
+            yield state
+
+    def _start(
+        self, inputs: Mapping[str, Tensor], first: int
+    ) -> tuple[State, Pace, Simulation | None]:
+        """The state at t = 0, the pace that its shapes suggest, and the program that goes on.
+
+        first: steps after which the first point comes.
+        """
+        key, threads = _key(inputs), torch.get_num_threads()
+        pace = self.paces.get(key)
+        with one_thread(pace is not None and pace.alone):
+            begun = self.programs.begin(key, inputs)
+            if pace is not None and begun is not None:
+                return begun[0], pace, begun[1]
+            state, opening = begin(self.executor, inputs, self.openings.get(key))
+        self.openings = {key: opening}
+        if pace is None:
+            pace = self._pace(state)
+            self.paces = {key: pace}
+            at_once, sharing = min(pace.steps, first), 1 if pace.program else threads
+            with one_thread(pace.alone):
+                prepared = self.programs.prepare(key, inputs, at_once, sharing)
+            if prepared or (pace.alone and threads > 1):
+                # Rounding may depend on the threads: the first call shall be as later ones are.
+                self.openings.clear()
+                return self._start(inputs, first)
+        return state, pace, None
+
+    def _pace(self, state: State) -> Pace:
+        steps = self.block or even(self._block_length(state), self.time_steps)
+        return Pace.of(self.executor.plan, state, min(steps, self.time_steps))
+
+    def _block_length(self, state: State) -> int:
+        size = torch.finfo(self.executor.dtype).bits // 8
+        return block_length(self.executor.plan, state, size, self.memory, self.executor.device)
+
+    def _advance(self, state: State, simulation: Simulation | None, steps: int) -> None:
+        if simulation is not None:
+            simulation.advance(steps)
+        else:
+            signals = Signals(steps)
+            for index in range(len(self.executor.plan.steps)):
+                self.executor.advance(index, state, signals)
+        state.time += steps
+
+
+def _key(inputs: Mapping[str, Tensor]) -> Hashable:
+    """What simulations of the same kind have in common: threads and shapes."""
+    return (torch.get_num_threads(), *((name, x.shape) for name, x in inputs.items()))
