@@ -19,6 +19,9 @@ from onnx2snn.ops.errors import Onnx2SnnError
 from onnx2snn.ops.node import Node
 from onnx2snn.runtime.linear.arguments import axes_of, integers, per_axis
 from onnx2snn.runtime.linear.convolution import CONVOLUTIONS, window_pads
+from onnx2snn.runtime.linear.indexing import cuts
+from onnx2snn.runtime.linear.pooling import AVERAGE_POOL
+from onnx2snn.runtime.linear.product import normalisation
 from onnx2snn.runtime.linear.window import taken_index
 from onnx2snn.runtime.nodes import Operands
 from onnx2snn.runtime.packed import Sliding, packed_convolution, packed_product
@@ -154,15 +157,44 @@ def _concat(form: Form) -> Bound | None:
     return concat
 
 
+def _slice(form: Form) -> Bound | None:
+    if form.signal is None:
+        return None
+    cut, reverse = cuts(form.operands, form.signal)
+    place = (slice(None), *cut)
+    return None if reverse else lambda x: x[place]
+
+
+def _normalised(form: Form) -> Bound | None:
+    if form.signal is None:
+        return None
+    gain = normalisation(form.operands, form.node.attributes, len(form.signal))
+    return lambda x: x * gain
+
+
+def _averaged(form: Form) -> Bound | None:
+    if form.signal is None:
+        return None
+
+    def average(x: Tensor) -> Tensor:
+        (result,) = AVERAGE_POOL.apply([x.flatten(0, 1)], form.node.attributes)
+        return result.view(*x.shape[:2], *result.shape[1:])
+
+    return average
+
+
 _BINDERS: dict[str, Callable[[Form], Bound | None]] = {
     **dict.fromkeys(("Add", "Sub", "Sum"), _sum),
     **dict.fromkeys(("Mul", "Div"), _scaling),
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshape),
     **dict.fromkeys(("ReduceMean", "ReduceSum"), _reduce),
+    "AveragePool": _averaged,
+    "BatchNormalization": _normalised,
     "Concat": _concat,
     "Conv": _conv,
     "Gemm": _gemm,
     "MatMul": _matmul,
+    "Slice": _slice,
     "Transpose": _transpose,
     "Window": _window,
 }

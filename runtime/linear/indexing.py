@@ -34,22 +34,27 @@ def _span(start: int, end: int, step: int, size: int) -> tuple[slice, bool]:
     return slice(picked[-1], start + 1, -step), True
 
 
+def cuts(operands: Operands, sizes: Sequence[int]) -> tuple[tuple[slice, ...], list[int]]:
+    """What a Slice takes of axes of these sizes, and which of them it reverses."""
+    starts, ends = needed_integers(operands, 1), needed_integers(operands, 2)
+    named, steps = integers(operands, 3), integers(operands, 4)
+    axes = list(range(len(starts))) if named is None else axes_of(named, len(sizes))
+    steps = [1] * len(starts) if steps is None else steps
+    if not len(starts) == len(ends) == len(axes) == len(steps) <= len(sizes):
+        raise ModelError("starts, ends, axes and steps differ in length or exceed the rank")
+    cut, reverse = [slice(None)] * len(sizes), []
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        cut[axis], backward = _span(start, end, step, sizes[axis])
+        if backward:
+            reverse.append(axis)
+    return tuple(cut), reverse
+
+
 def _slice(operands: Operands, attributes: Attributes) -> list[Tensor]:
     """Slice-13: start:end:step along each named axis, bounds clamped to the axis."""
     data = needed(operands, 0)
-    starts, ends = needed_integers(operands, 1), needed_integers(operands, 2)
-    named, steps = integers(operands, 3), integers(operands, 4)
-    axes = list(range(len(starts))) if named is None else axes_of(named, data.ndim)
-    steps = [1] * len(starts) if steps is None else steps
-    if not len(starts) == len(ends) == len(axes) == len(steps) <= data.ndim:
-        raise ModelError("starts, ends, axes and steps differ in length or exceed the rank")
-    cut, reverse = [slice(None)] * data.ndim, []
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        cut[axis], backward = _span(start, end, step, data.shape[axis])
-        if backward:
-            reverse.append(axis)
-    picked = data[tuple(cut)]
-    return [picked.flip(reverse) if reverse else picked]
+    cut, reverse = cuts(operands, data.shape)
+    return [data[cut].flip(reverse) if reverse else data[cut]]
 
 
 def _gather(operands: Operands, attributes: Attributes) -> list[Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -43,52 +44,72 @@ def _cells(
     return [sum(low <= start + step * dilation < high for step in range(width)) for start in starts]
 
 
-def _average_pool(operands: Operands, attributes: Attributes) -> list[Tensor]:
-    """AveragePool-22: y = sum of a window / number of its cells."""
-    data = needed(operands, 0)
-    rank = spatial_rank(data)
+@dataclass(frozen=True)
+class Averages:
+    """The windows of an AveragePool along one axis, and the cells that each averages over."""
+
+    width: int
+    stride: int
+    dilation: int
+    begin: int
+    end: int
+    cells: tuple[int, ...]
+
+
+def averages(sizes: Sequence[int], attributes: Attributes) -> list[Averages]:
+    """The windows over spatial axes of these sizes."""
+    rank = len(sizes)
     needed_attribute(attributes, "kernel_shape")
     kernel = per_axis(attributes, "kernel_shape", rank, 1)
     strides = per_axis(attributes, "strides", rank, 1)
     dilations = per_axis(attributes, "dilations", rank, 1)
-    pads = window_pads(data.shape[2:], kernel, strides, dilations, attributes)
-    count_pads = bool(attributes.get("count_include_pad", 0))
-    ceil = bool(attributes.get("ceil_mode", 0))
-    even = pads[:rank] == pads[rank:]
-    small = all(0 <= 2 * pad <= width for pad, width in zip(pads, kernel * 2, strict=True))
-    if even and small and not ceil and set(dilations) == {1}:
-        return [_AVERAGE[rank - 1](data, kernel, strides, pads[:rank], False, count_pads)]
-    return [_general_average(data, kernel, strides, dilations, pads, ceil, count_pads)]
+    pads = window_pads(sizes, kernel, strides, dilations, attributes)
+    counting, ceil = bool(attributes.get("count_include_pad", 0)), attributes.get("ceil_mode", 0)
+    found = []
+    for size, width, stride, dilation, begin, end in zip(
+        sizes, kernel, strides, dilations, pads[:rank], pads[rank:], strict=True
+    ):
+        reach = (width - 1) * dilation + 1
+        windows = _windows(size, begin, end, reach, stride, bool(ceil))
+        cells = _cells(size, begin, end, width, stride, dilation, windows, counting)
+        found.append(Averages(width, stride, dilation, begin, end, tuple(cells)))
+    return found
 
 
-def _general_average(
-    data: Tensor,
-    kernel: Sequence[int],
-    strides: Sequence[int],
-    dilations: Sequence[int],
-    pads: Sequence[int],
-    ceil: bool,
-    count_pads: bool,
-) -> Tensor:
+def cells_of(axes: Sequence[Averages]) -> Tensor:
+    """Cells of all windows, shape [windows along each axis]."""
+    cells = torch.ones(())
+    for axis in axes:
+        cells = cells[..., None] * torch.tensor(axis.cells, dtype=cells.dtype)
+    return cells
+
+
+def _average_pool(operands: Operands, attributes: Attributes) -> list[Tensor]:
+    """AveragePool-22: y = sum of a window / number of its cells."""
+    data = needed(operands, 0)
+    rank = spatial_rank(data)
+    axes = averages(data.shape[2:], attributes)
+    plain = all(a.begin == a.end and 0 <= 2 * a.begin <= a.width and a.dilation == 1 for a in axes)
+    if not plain or attributes.get("ceil_mode", 0):
+        return [_general_average(data, axes)]
+    kernel, strides, pads = ([getattr(a, n) for a in axes] for n in ("width", "stride", "begin"))
+    counting = bool(attributes.get("count_include_pad", 0))
+    return [_AVERAGE[rank - 1](data, kernel, strides, pads, False, counting)]
+
+
+def _general_average(data: Tensor, axes: Sequence[Averages]) -> Tensor:
     """Window sums by a convolution with ones, divided by the cells of each window."""
-    rank, batch, channels = len(kernel), data.shape[0], data.shape[1]
-    ends = list(pads[rank:])
-    cells = torch.ones((), dtype=data.dtype, device=data.device)
-    for axis, size in enumerate(data.shape[2:]):
-        begin, width, stride = pads[axis], kernel[axis], strides[axis]
-        reach = (width - 1) * dilations[axis] + 1
-        windows = _windows(size, begin, ends[axis], reach, stride, ceil)
-        counts = _cells(
-            size, begin, ends[axis], width, stride, dilations[axis], windows, count_pads
-        )
-        shape = (-1,) + (1,) * (rank - 1 - axis)
-        cells = cells * torch.tensor(counts, dtype=data.dtype, device=data.device).reshape(shape)
-        ends[axis] = (windows - 1) * stride + reach - begin - size
-    padded = F.pad(data, begin_end([*pads[:rank], *ends]))
+    batch, channels = data.shape[:2]
+    ends = [
+        (len(a.cells) - 1) * a.stride + (a.width - 1) * a.dilation + 1 - a.begin - size
+        for a, size in zip(axes, data.shape[2:], strict=True)
+    ]
+    padded = F.pad(data, begin_end([*(a.begin for a in axes), *ends]))
     lanes = padded.reshape(batch * channels, 1, *padded.shape[2:])
-    ones = torch.ones((1, 1, *kernel), dtype=data.dtype, device=data.device)
-    sums = _CONV[rank - 1](lanes, ones, None, strides, 0, dilations)
-    return sums.reshape(batch, channels, *sums.shape[2:]) / cells
+    ones = torch.ones((1, 1, *(a.width for a in axes)), dtype=data.dtype, device=data.device)
+    strides, dilations = [a.stride for a in axes], [a.dilation for a in axes]
+    sums = _CONV[len(axes) - 1](lanes, ones, None, strides, 0, dilations)
+    return sums.reshape(batch, channels, *sums.shape[2:]) / cells_of(axes).to(data)
 
 
 def _global_average_pool(operands: Operands, attributes: Attributes) -> list[Tensor]:
@@ -99,7 +120,8 @@ def _global_average_pool(operands: Operands, attributes: Attributes) -> list[Ten
     return [data.mean(dim=tuple(range(2, data.ndim)), keepdim=True)]
 
 
+AVERAGE_POOL = LinearOperator("AveragePool", _average_pool, batched=True)
 POOLING = (
-    LinearOperator("AveragePool", _average_pool, batched=True),
+    AVERAGE_POOL,
     LinearOperator("GlobalAveragePool", _global_average_pool, batched=True),
 )

@@ -66,14 +66,19 @@ def _einsum_macs(operands: Operands, results: Sequence[Tensor], attributes: Attr
     return points * (len(terms) - 1)
 
 
+def normalisation(operands: Operands, attributes: Attributes, rank: int) -> Tensor:
+    """What BatchNormalization multiplies centred data of this rank by."""
+    gain = needed(operands, 1) * torch.rsqrt(needed(operands, 4) + attributes.get("epsilon", 1e-5))
+    return gain.reshape((-1,) + (1,) * (rank - 2))
+
+
 def _batch_normalization(operands: Operands, attributes: Attributes) -> list[Tensor]:
     """BatchNormalization-15 in inference: y = (x - mean) / sqrt(var + epsilon) * scale + bias."""
     if attributes.get("training_mode", 0):
         raise ModelError("training_mode is 1; export the model for inference")
-    data, scale, bias, mean, variance = (needed(operands, position) for position in range(5))
-    shape = (-1,) + (1,) * (data.ndim - 2)
-    gain = scale * torch.rsqrt(variance + attributes.get("epsilon", 1e-5))
-    return [(data - mean.reshape(shape)) * gain.reshape(shape) + bias.reshape(shape)]
+    data, bias, mean = (needed(operands, position) for position in (0, 2, 3))
+    gain = normalisation(operands, attributes, data.ndim)
+    return [(data - mean.reshape(gain.shape)) * gain + bias.reshape(gain.shape)]
 
 
 PRODUCT = (

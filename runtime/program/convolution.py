@@ -1,13 +1,15 @@
-"""Instructions for convolutions over two axes, channels last in memory."""
+"""Instructions for convolutions and means over windows, of two axes, channels last in memory."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from onnx2snn.runtime.linear.arguments import per_axis
 from onnx2snn.runtime.linear.convolution import window_pads
+from onnx2snn.runtime.linear.pooling import averages, cells_of
 from onnx2snn.runtime.program.geometry import Axis, Geometry, tables, together
-from onnx2snn.runtime.program.moves import ordered
+from onnx2snn.runtime.program.moves import ordered, pointwise
 from onnx2snn.runtime.program.product import check_size, panels
 from onnx2snn.runtime.program.signal import Signal, UnsupportedError, dense
 from onnx2snn.runtime.program.step import BoundStep
@@ -34,12 +36,38 @@ def convolution(writer: Writer, step: BoundStep) -> Signal:
     weights = step.constant(1)
     check_size(weights)
     geometry, groups = _geometry(step, weights), int(step.node.attributes.get("group", 1))
-    outputs, depth = weights.shape[:2]
-    alone = groups == outputs == geometry.channels
-    signal = ordered(writer, step.signal, (0, 2, 3, 1))
-    pack = _per_channel if alone else _per_group
+    pack = _per_channel if _alone(geometry, groups) else _per_group
     packed = writer.packed(step.index, lambda: pack(weights, groups))
+    return _filtered(writer, step.signal, geometry, groups, packed)
+
+
+def average(writer: Writer, step: BoundStep) -> Signal:
+    """Means over windows: a filter of ones for every channel, divided by the cells."""
+    shape = step.signal.view.shape
+    if len(shape) != 5:
+        raise UnsupportedError("windows over other than two axes")
+    windows = averages(shape[3:], step.node.attributes)
+    axes = (
+        Axis(size, a.width, a.stride, a.dilation, a.begin, len(a.cells))
+        for size, a in zip(shape[3:], windows, strict=True)
+    )
+    geometry = Geometry(shape[2], shape[2], *axes)
+    ones = torch.ones(shape[2], 1, *(a.width for a in windows))
+    packed = writer.packed(step.index, lambda: _per_channel(ones, shape[2]))
+    sums = _filtered(writer, step.signal, geometry, shape[2], packed)
+    return pointwise(writer, "divide", sums, cells_of(windows))
+
+
+def _alone(geometry: Geometry, groups: int) -> bool:
+    return groups == geometry.outputs == geometry.channels
+
+
+def _filtered(
+    writer: Writer, signal: Signal, geometry: Geometry, groups: int, packed: int
+) -> Signal:
+    signal, alone = ordered(writer, signal, (0, 2, 3, 1)), _alone(geometry, groups)
     steps, batch = signal.view.shape[:2]
+    depth, outputs = geometry.channels // groups, geometry.outputs
     kinds = geometry.kinds(depth)
     shape = (steps, batch, outputs, geometry.rows.result, geometry.columns.result)
     result = writer.new(dense(shape, (0, 1, 3, 4, 2)))

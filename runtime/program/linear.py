@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from onnx2snn.runtime.linear.arguments import axes_of, integers
-from onnx2snn.runtime.program.convolution import convolution
+from onnx2snn.runtime.linear.product import normalisation
+from onnx2snn.runtime.program.convolution import average, convolution
 from onnx2snn.runtime.program.moves import copied, joined, pointwise
 from onnx2snn.runtime.program.product import gemm, matmul
 from onnx2snn.runtime.program.signal import Signal, UnsupportedError, dense, merged, packed_like
@@ -27,6 +28,12 @@ def _scaling(writer: Writer, step: BoundStep) -> Signal:
     (position,) = step.binding.shapes
     factor = step.constant(1 - position)
     return pointwise(writer, _ONE_FACTOR[step.node.op_type], step.signal, factor)
+
+
+def _normalised(writer: Writer, step: BoundStep) -> Signal:
+    rank = step.signal.view.dim() - 1
+    gain = normalisation(step.binding.operands, step.node.attributes, rank)
+    return pointwise(writer, "multiply", step.signal, gain)
 
 
 def _concat(writer: Writer, step: BoundStep) -> Signal:
@@ -77,7 +84,9 @@ BY_OP_TYPE: dict[str, Callable[[Writer, BoundStep], Signal]] = {
     **dict.fromkeys(_ONE_FACTOR, _scaling),
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshape),
     **dict.fromkeys(("ReduceMean", "ReduceSum"), _reduce),
-    **dict.fromkeys(("Transpose", "Window"), _view),
+    **dict.fromkeys(("Slice", "Transpose", "Window"), _view),
+    "AveragePool": average,
+    "BatchNormalization": _normalised,
     "Concat": _concat,
     "Conv": convolution,
     "Gemm": gemm,

@@ -15,8 +15,8 @@ from onnx2snn.runtime.program.step import BoundStep
 from onnx2snn.runtime.program.writer import Writer, at
 from onnx2snn.runtime.vectors import LANES
 
-# Bytes of the largest weights: panels of larger ones leave the second-level cache.
-MOST_WEIGHTS = 1 << 19
+# Bytes of the largest weights; programs hold packed copies.
+MOST_WEIGHTS = 1 << 24
 
 
 def panels(weights: Tensor) -> Tensor:

@@ -45,6 +45,27 @@ ROWS: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
     "total": ("ReduceSum", {}, [(2, 4, 3, 5), INTEGERS]),
     "concat": ("Concat", {"axis": 1}, [(2, 4, 3, 5), (2, 1, 3, 5)]),
     "concat_last": ("Concat", {"axis": -1}, [(2, 4), (2, 3)]),
+    "normalisation": (
+        "BatchNormalization",
+        {"epsilon": 0.1},
+        [(2, 4, 3, 5), weights(4), torch.zeros(4), torch.zeros(4), weights(4, 1)[:, 0].square()],
+    ),
+    "slice": (
+        "Slice",
+        {},
+        [(2, 4, 3, 6), *(torch.tensor(x) for x in ([1, -5], [9, 5], [1, 3], [2, 2]))],
+    ),
+    "average": ("AveragePool", {"kernel_shape": [2, 2], "strides": [2, 2]}, [(2, 9, 6, 5)]),
+    "average_padded": (
+        "AveragePool",
+        {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1},
+        [(2, 4, 4, 5)],
+    ),
+    "average_inside": (
+        "AveragePool",
+        {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 0, 1], "ceil_mode": 1},
+        [(2, 19, 6, 5)],
+    ),
     "window": (
         "Window",
         {
@@ -59,6 +80,7 @@ UNBOUND: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
     "uneven_pads": ("Conv", {"pads": [0, 1, 1, 1]}, [(2, 4, 6, 5), weights(6, 4, 3, 3)]),
     "concat_of_samples": ("Concat", {"axis": 0}, [(2, 4), (3, 4)]),
     "concat_with_a_constant": ("Concat", {"axis": 1}, [(2, 4), weights(2, 3)]),
+    "backwards": ("Slice", {}, [(2, 4), *(torch.tensor([x]) for x in (3, 0, 1, -1))]),
     "varying_weight": ("MatMul", {}, [weights(4, 5), (5, 3)]),
     "larger_factor": ("Mul", {}, [(4,), weights(2, 3, 4)]),
     "ranks": ("Add", {}, [(2, 4, 3), (3,)]),

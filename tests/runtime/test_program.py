@@ -20,6 +20,7 @@ from onnx2snn.runtime.binding import Binding
 from onnx2snn.runtime.bound import bind
 from onnx2snn.runtime.fused.build import compiler
 from onnx2snn.runtime.linear import LINEAR
+from onnx2snn.runtime.program import product
 from onnx2snn.runtime.program.linear import BY_OP_TYPE
 from onnx2snn.runtime.program.program import laid_out, library
 from onnx2snn.runtime.program.signal import Buffer, UnsupportedError, dense
@@ -103,9 +104,10 @@ def test_an_instruction_is_its_operator_at_every_step(
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_what_kernels_do_not_know_is_refused() -> None:
+def test_what_kernels_do_not_know_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnsupportedError, match="two axes"):
         run(ROWS["conv_1d"], 1, False)
+    monkeypatch.setattr(product, "MOST_WEIGHTS", 1 << 19)
     with pytest.raises(UnsupportedError, match="too large"):
         run(("Gemm", {}, [(1, 400), weights(400, 400)]), 1, False)
 
