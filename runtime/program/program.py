@@ -14,7 +14,10 @@ from onnx2snn.runtime.fused.build import build
 from onnx2snn.runtime.program.source import program_source
 from onnx2snn.runtime.program.writer import Gate, Place, Word, Writer, placed
 
-KERNELS = ("pointwise", "reduction", "integration", "product", "depthwise")
+KERNELS = (
+    *("pointwise", "reduction", "product", "depthwise"),
+    *("integration", "trajectory", "differences"),
+)
 # What an address in a program counts from.
 _ABSOLUTE, _PROGRAM, _SLOTS, _BUFFERS, _GATES = range(5)
 

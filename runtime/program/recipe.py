@@ -14,6 +14,7 @@ from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.fused.kernel import SiteKernel
 from onnx2snn.runtime.fused.sites import FusedSites
 from onnx2snn.runtime.plan import ConstantStep, DifferenceStep, LinearStep, SiteStep
+from onnx2snn.runtime.program.difference import has_instructions, multiplied
 from onnx2snn.runtime.program.linear import emitted
 from onnx2snn.runtime.program.moves import integrate
 from onnx2snn.runtime.program.program import Library, Program, laid_out
@@ -32,8 +33,8 @@ def suits(executor: Executor) -> bool:
     steps = min((p.time_steps for p in executor.parameters.values()), default=0)
     always = all(p.firing(0, steps) == slice(0, steps) for p in executor.parameters.values())
     compiled = all(isinstance(fused.kernels.get(step.site.name), SiteKernel) for step in plan.sites)
-    differing = any(isinstance(step, DifferenceStep) for step in plan.steps)
-    return bool(steps) and always and compiled and not differing
+    differing = [step for step in plan.steps if isinstance(step, DifferenceStep)]
+    return bool(steps) and always and compiled and all(map(has_instructions, differing))
 
 
 @dataclass
@@ -53,6 +54,12 @@ class Recipe:
         steps = (s for s in plan.steps if isinstance(s, ConstantStep) and not s.shape_only)
         inputs = (info.name for info in plan.graph.inputs)
         return frozenset(inputs).union(*(step.node.outputs for step in steps))
+
+    @cached_property
+    def _multiplied(self) -> frozenset[str]:
+        """Operands and results of products, whose instructions keep their values."""
+        steps = (s for s in self.executor.plan.steps if isinstance(s, DifferenceStep))
+        return frozenset(name for s in steps for name in (*s.node.inputs, *s.node.outputs))
 
     def program(self, state: State, steps: int) -> Program | None:
         """The program of a block of so many steps; None where it would need other instructions."""
@@ -80,7 +87,12 @@ class Recipe:
             elif isinstance(step, LinearStep):
                 bound = self._bound(index, step.node, state, signals)
                 signals[step.node.outputs[0]] = emitted(writer, bound)
+            elif isinstance(step, DifferenceStep):
+                (output,) = step.node.outputs
+                signals[output] = multiplied(writer, step, signals, state.shapes)
             for name in self.executor.followed[index]:
+                if name in self._multiplied:
+                    continue
                 integrate(writer, writer.slots.value(name, state.shapes[name]), signals[name])
 
     def _bound(

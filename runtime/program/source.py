@@ -199,6 +199,25 @@ int64_t integration(const struct integration* p, int64_t part, int64_t parts) {
   FOR(t, p->steps) for (int64_t j = first; j < end; j++) p->value[j] += p->changes[t * n + j];
   return 0;
 }
+/* And at every step of the block. */
+struct trajectory { int64_t steps, n; const float* changes; float* value; float* values; };
+int64_t trajectory(const struct trajectory* p, int64_t part, int64_t parts) {
+  int64_t n = p->n, first = n * part / parts, end = n * (part + 1) / parts;
+  FOR(t, p->steps) for (int64_t j = first; j < end; j++)
+    p->values[t * n + j] = p->value[j] += p->changes[t * n + j];
+  return 0;
+}
+/* Increments in place of values. */
+struct differences { int64_t steps, n; float* last; float* values; };
+int64_t differences(const struct differences* p, int64_t part, int64_t parts) {
+  int64_t n = p->n, first = n * part / parts, end = n * (part + 1) / parts;
+  FOR(t, p->steps) for (int64_t j = first; j < end; j++) {
+    float now = p->values[t * n + j];
+    p->values[t * n + j] = now - p->last[j];
+    p->last[j] = now;
+  }
+  return 0;
+}
 """
 
 

@@ -136,12 +136,30 @@ def convolutional() -> onnx.ModelProto:
     return build(nodes, {"x": ["N", 2, "H", "W"]}, {"y": ["N", 2, 1, 1]}, w)
 
 
+def gated() -> onnx.ModelProto:
+    """Squeeze and excitation: each channel is multiplied by one signal, that by itself."""
+    w = Weights(6)
+    nodes = [
+        NODE("Conv", ["x", w.draw("w1", 5, 2, 3, 3), w.draw("b1", 5)], ["c"], pads=[1] * 4),
+        NODE("Relu", ["c"], ["r"], "relu"),
+        NODE("GlobalAveragePool", ["r"], ["p"]),
+        NODE("Conv", ["p", w.draw("w2", 5, 5, 1, 1), w.draw("b2", 5)], ["e"]),
+        NODE("Sigmoid", ["e"], ["s"], "sigmoid"),
+        NODE("Mul", ["s", "r"], ["m"], "gate"),
+        NODE("Mul", ["s", "s"], ["q"], "square"),
+        NODE("Conv", ["m", w.draw("w3", 5, 5, 3, 3)], ["d"], pads=[1] * 4),
+        NODE("Add", ["d", "q"], ["y"]),
+    ]
+    return build(nodes, {"x": ["N", 2, 5, 4]}, {"y": ["N", 5, 5, 4], "m": ["N", 5, 5, 4]}, w)
+
+
 MODELS: dict[str, tuple[Callable[[], onnx.ModelProto], dict[str, tuple[int, ...]]]] = {
     "conv_net": (conv_net, {"x": (2, 6, 6)}),
     "residual_mlp": (residual_mlp, {"x": (3, 6)}),
     "analog_middle": (analog_middle, {"x": (6,)}),
     "products": (products, {"x": (3, 4), "z": (3, 5)}),
     "convolutional": (convolutional, {"x": (2, 5, 4)}),
+    "gated": (gated, {"x": (2, 5, 4)}),
 }
 
 

@@ -30,7 +30,7 @@ from onnx2snn.runtime.session import SpikingSession
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="needs a C compiler")
 ZOO = Path(__file__).parents[2] / "models"
-MODELS = ("residual_mlp", "convolutional")
+MODELS = ("residual_mlp", "convolutional", "gated")
 Row = tuple[str, dict[str, Any], list[Any]]
 FILTERS = weights(4, 3, 3, 2)
 SAME = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
