@@ -8,7 +8,7 @@ from onnx2snn.runtime.plan import ConstantStep, Plan, step_outputs
 from onnx2snn.runtime.state import State
 
 # Larger blocks leave the processor's caches, smaller ones have more overhead per step.
-CPU_BYTES = 32 << 20
+CPU_BYTES = 16 << 20
 # Where one step leaves the caches anyhow, several at a time save passes over states and weights.
 STREAMED_BLOCK = 4
 STREAMED_BYTES = 512 << 20

@@ -17,6 +17,8 @@ ROWS, PANEL = (8, 3) if LANES == 16 else (6, 2)
 TALL, REST = 8, 4
 # Rows that are found at a time.
 MOST = 96
+# Numbers of images that no cache holds.
+FAR = 1 << 21
 
 _FRAME = r"""
 /* Sums over the taps of each pixel, of numbers that lie `step` apart: `depth` of each tap, some of
@@ -170,12 +172,13 @@ static void channels(const struct product* p, const struct lot* r, const struct 
     pixel += 2 * r.pixels, tap += 3 * r.taps; \
     while (r.left) { int64_t rows = take(p, &r, row); run(p, &r, row, rows __VA_ARGS__); } \
   }
-/* Tiles of edges jump to and fro, and memory answers best in order. */
+/* Tiles of edges jump to and fro, and memory answers best in order: so it does where images come
+   from beyond the caches. */
 static void fetch(const float* x, int64_t n) {
   for (int64_t i = 0; i < n; i += 16) (void)*(const volatile float*)(x + i);
 }
 static void columns(const struct product* p, int64_t images, const float* x, float* out) {
-  if (p->kinds > 1) fetch(x, images * p->stride);
+  if (p->kinds > 1 || p->images * p->stride > FAR) fetch(x, images * p->stride);
   struct panel panel = {p->weights, 0, 0};
   while (panel.group < p->groups) {
     struct panel next = panel;

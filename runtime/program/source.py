@@ -7,7 +7,7 @@ many rows, samples or time steps there are.
 
 from __future__ import annotations
 
-from onnx2snn.runtime.program.product_source import MOST, PANEL, PRODUCT, REST, ROWS, TALL
+from onnx2snn.runtime.program.product_source import FAR, MOST, PANEL, PRODUCT, REST, ROWS, TALL
 from onnx2snn.runtime.vectors import LANES
 
 DIMENSIONS = 6
@@ -25,6 +25,7 @@ _FRAME = r"""
 #define PANEL @PANEL@
 #define TALL @TALL@
 #define MOST @MOST@
+#define FAR @FAR@
 #define FOR(i, n) for (int64_t i = 0; i < (n); i++)
 typedef float vf __attribute__((vector_size(4 * LANES)));
 static inline vf load(const float* p) { vf x; memcpy(&x, p, sizeof x); return x; }
@@ -232,6 +233,7 @@ def program_source() -> str:
         "REST": REST,
         "TALL": TALL,
         "MOST": MOST,
+        "FAR": FAR,
     }
     for name, size in sizes.items():
         text = text.replace(f"@{name}@", str(size))
