@@ -1,6 +1,6 @@
 """Blocks of time steps as one call of compiled code, for networks whose every step it knows.
 
-source    kernels of linear operators and the loop over instructions, in C
+source    kernels of linear operators, and how threads share instructions, in C
 signal    tensors of a block while a program is written
 writer    instructions, their operands and where these lie in memory
 linear    instructions for linear steps

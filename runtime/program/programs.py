@@ -21,7 +21,7 @@ from onnx2snn.runtime.program.arrival import (
 from onnx2snn.runtime.program.program import Program, library
 from onnx2snn.runtime.program.recipe import Recipe, suits
 from onnx2snn.runtime.program.signal import UnsupportedError
-from onnx2snn.runtime.program.simulation import Simulation, filled
+from onnx2snn.runtime.program.simulation import Simulation, copied, filled
 from onnx2snn.runtime.program.writer import Slots
 from onnx2snn.runtime.state import State
 
@@ -74,7 +74,7 @@ class Prepared:
         if read is None:
             return None
         if self.memory is not None:
-            memory = self.memory.clone()
+            memory = copied(self.memory)
         else:
             zeros = reference(executor, self.path, inputs).state
             memory = filled(slots, zeros, executor.constants)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,13 @@ def filled(slots: Slots, state: State, constants: Mapping[str, Tensor]) -> Tenso
         if value is not None:
             slot.of(memory).copy_(value)
     return memory
+
+
+def copied(memory: Tensor) -> Tensor:
+    """A copy made by this thread alone: PyTorch's others would spin on the helpers' cores."""
+    copy = torch.empty_like(memory)
+    ctypes.memmove(copy.data_ptr(), memory.data_ptr(), memory.numel())
+    return copy
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""C source of the linear operators' kernels, and of the loop over a program's instructions.
+"""C source of a program: how its instructions are shared, and the linear operators' kernels.
 
 A kernel takes a block of arguments, all of 8 bytes, and does one of several equal parts of the
 work. What a number is summed from, and in which order, depends neither on the parts nor on how
@@ -8,16 +8,16 @@ many rows, samples or time steps there are.
 from __future__ import annotations
 
 from onnx2snn.runtime.program.product_source import FAR, MOST, PANEL, PRODUCT, REST, ROWS, TALL
+from onnx2snn.runtime.program.sharing_source import SHARING
 from onnx2snn.runtime.vectors import LANES
 
 DIMENSIONS = 6
 
 _FRAME = r"""
-#include <stdint.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdint.h>
 #include <string.h>
-#define LOAD(p, order) __atomic_load_n(p, __ATOMIC_##order)
-#define PATIENCE 4096
 #define DIMENSIONS @DIMENSIONS@
 #define LANES @LANES@
 #define ROWS @ROWS@
@@ -30,33 +30,10 @@ _FRAME = r"""
 typedef float vf __attribute__((vector_size(4 * LANES)));
 static inline vf load(const float* p) { vf x; memcpy(&x, p, sizeof x); return x; }
 
-typedef int64_t (*kernel)(const void* block, int64_t part, int64_t parts);
-struct instruction { kernel run; const void* block; int64_t* spikes; };
-
 /* Words with their addresses: each counts from the start of its kind. */
 void place(int64_t count, const int64_t* from, const uint8_t* kinds, const int64_t* starts,
            int64_t* words) {
   FOR(i, count) words[i] = from[i] + starts[kinds[i]];
-}
-
-/* Runs instructions one after the other, each in twice as many parts as there are threads. A thread
-   takes the next part once the instruction before is done, and holds nothing while it waits: one
-   that the system keeps from running leaves its parts to the others. */
-void run(const struct instruction* list, int64_t count, int64_t threads) {
-  int64_t taken = 0, done = 0, parts = threads > 1 ? 2 * threads : 1;
-  #pragma omp parallel num_threads((int)threads) if (threads > 1)
-  for (int64_t next, waits = 0; (next = LOAD(&taken, RELAXED)) < count * parts;) {
-    const struct instruction* now = list + next / parts;
-    if (LOAD(&done, ACQUIRE) < next / parts * parts) {
-      if (++waits % PATIENCE == 0) sched_yield();
-      continue;
-    }
-    if (!__atomic_compare_exchange_n(&taken, &next, next + 1, 0, __ATOMIC_RELAXED,
-                                     __ATOMIC_RELAXED)) continue;
-    int64_t spikes = now->run(now->block, next % parts, parts);
-    if (now->spikes) __atomic_fetch_add(now->spikes, spikes, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&done, 1, __ATOMIC_RELEASE);
-  }
 }
 """
 
@@ -224,7 +201,7 @@ int64_t differences(const struct differences* p, int64_t part, int64_t parts) {
 
 def program_source() -> str:
     """The source of everything but sites."""
-    text = _FRAME + _POINTWISE + _REDUCTION + PRODUCT
+    text = _FRAME + SHARING + _POINTWISE + _REDUCTION + PRODUCT
     sizes = {
         "DIMENSIONS": DIMENSIONS,
         "LANES": LANES,
