@@ -111,17 +111,17 @@ class Runner:
             if pace is not None and begun is not None:
                 return begun[0], pace, begun[1]
             state, opening = begin(self.executor, inputs, self.openings.get(key))
-        self.openings = {key: opening}
         if pace is None:
             pace = self._pace(state)
             self.paces = {key: pace}
-            at_once, sharing = min(pace.steps, first), 1 if pace.program else threads
-            with one_thread(pace.alone):
-                prepared = self.programs.prepare(key, inputs, at_once, sharing)
-            if prepared or (pace.alone and threads > 1):
+            if self.programs.usable or (pace.alone and threads > 1):
                 # Rounding may depend on the threads: the first call shall be as later ones are.
-                self.openings.clear()
+                del state, opening
+                at_once, sharing = min(pace.steps, first), 1 if pace.program else threads
+                with one_thread(pace.alone):
+                    self.programs.prepare(key, inputs, at_once, sharing)
                 return self._start(inputs, first)
+        self.openings = {key: opening}
         return state, pace, None
 
     def _pace(self, state: State) -> Pace:
