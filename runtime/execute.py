@@ -16,7 +16,7 @@ from torch import Tensor
 
 from onnx2snn.ops.dynamics import ALPHABETS, Scan, counted, scan
 from onnx2snn.ops.errors import ModelError
-from onnx2snn.ops.neurons import SCANS, Drive
+from onnx2snn.ops.neurons import SCANS
 from onnx2snn.runtime.binding import Binding, bound_step
 from onnx2snn.runtime.fused.sites import FusedSites
 from onnx2snn.runtime.increments import only
@@ -31,7 +31,15 @@ from onnx2snn.runtime.plan import (
     step_outputs,
 )
 from onnx2snn.runtime.precision import SYNAPTIC
-from onnx2snn.runtime.signals import Course, Signals, Span, accumulate, differences, union
+from onnx2snn.runtime.signals import (
+    Course,
+    Signals,
+    Span,
+    accumulate,
+    differences,
+    last,
+    union,
+)
 from onnx2snn.runtime.state import Parameters, State
 
 
@@ -133,23 +141,24 @@ class Executor:
         if known is not None:
             return known
         if name not in self.plan.varying:
-            return Course(self._value(name, state), None)
+            return Course(self.value(name, state), None)
         before, change = state.values[name], signals.increments.get(name)
         if change is None:
             course = Course(before, None)
         else:
             values = accumulate(before, change.values)
             course = Course(before, Span(change.start, values))
-            state.values[name] = _last(values)
+            state.values[name] = last(values)
         signals.courses[name] = course
         return course
 
     def operands(self, step: Step, state: State) -> Operands:
         """Values of what a step reads, None for operands left out."""
         names = step.site.operands if isinstance(step, SiteStep) else step.node.inputs
-        return [self._value(name, state) if name else None for name in names]
+        return [self.value(name, state) if name else None for name in names]
 
-    def _value(self, name: str, state: State) -> Tensor:
+    def value(self, name: str, state: State) -> Tensor:
+        """A tensor as a state shows it, or a constant."""
         value = state.values.get(name)
         return self.constants[name] if value is None else value
 
@@ -241,7 +250,7 @@ class Executor:
         steps = slice(state.time + part.start, state.time + part.stop)
         estimate, target = state.values[step.site.output], step.site.target
         if step.neuron:
-            drive = _drive(step, parameters, currents, steps)
+            drive = parameters.drive(currents, steps, step.site.seed)
             block = SCANS[step.neuron](estimate, drive, target)
         else:
             block = self.scan(
@@ -263,7 +272,7 @@ class Executor:
         if not moving:
             return
         start, stop = union(moving)
-        operands: Operands = [self._value(n, state) if n else None for n in step.node.inputs]
+        operands: Operands = [self.value(n, state) if n else None for n in step.node.inputs]
         for i, course in courses.items():
             operands[i] = course.over(start, stop)
         results = self.nodes.apply_over_time(
@@ -276,21 +285,7 @@ class Executor:
             if torch.is_floating_point(result):
                 signals.increments[name] = Span(start, differences(before, result))
             signals.courses[name] = Course(before, Span(start, result))
-            state.values[name] = _last(result)
-
-
-def _drive(
-    step: SiteStep, parameters: Parameters, currents: Sequence[Tensor], steps: slice
-) -> Drive:
-    eta, theta, rates = parameters.step_sizes, parameters.thresholds, parameters.rates
-    assert rates is not None
-    schedule = (eta[steps], theta[steps], rates[: steps.stop])
-    return Drive(currents, *schedule, steps.start, step.site.seed)
-
-
-def _last(trajectory: Tensor) -> Tensor:
-    """The value after the block, in storage of its own so that the block can be freed."""
-    return trajectory[-1].clone() if trajectory.shape[0] > 1 else trajectory[-1]
+            state.values[name] = last(result)
 
 
 def _names(step: Step) -> tuple[str, ...]:

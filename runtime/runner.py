@@ -50,11 +50,6 @@ class Runner:
         with torch.inference_mode(), self.precision.applied():
             yield
 
-    def value(self, state: State, name: str) -> Tensor:
-        """A tensor as a state shows it."""
-        value = state.values.get(name)
-        return self.executor.constants[name] if value is None else value
-
     def last(
         self, inputs: Mapping[str, Tensor], end: int, names: Sequence[str]
     ) -> Callable[[str], Tensor]:
@@ -67,7 +62,7 @@ class Runner:
                 simulation.advance(min(pace.steps, end - simulation.time))
             return simulation.value
         (state,) = self.states(inputs, [end], names, counting=False)
-        return partial(self.value, state)
+        return partial(self.executor.value, state=state)
 
     def states(
         self,

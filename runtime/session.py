@@ -187,7 +187,7 @@ class SpikingSession:
 
     def value(self, name: str, state: State) -> Tensor:
         """The tensor `name` in a state that `simulate` shows to its probe."""
-        return self._runner.value(state, name)
+        return self._runner.executor.value(name, state)
 
     def _checked_steps(self, at: Iterable[int]) -> list[int]:
         wanted = list(at)

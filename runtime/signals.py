@@ -123,3 +123,8 @@ class Signals:
         for name in names:
             self.increments.pop(name, None)
             self.courses.pop(name, None)
+
+
+def last(trajectory: Tensor) -> Tensor:
+    """The value after the block, in storage of its own so that the block can be freed."""
+    return trajectory[-1].clone() if trajectory.shape[0] > 1 else trajectory[-1]

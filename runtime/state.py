@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from onnx2snn.ops.neurons import Drive
 from onnx2snn.runtime.binding import Binding
 
 
@@ -71,6 +73,12 @@ class Parameters:
         """The part of the block of steps [start, stop), counted from its start, that fires."""
         first = min(max(self.window[0], start), stop)
         return slice(first - start, max(min(self.window[1], stop), first) - start)
+
+    def drive(self, currents: Sequence[Tensor], steps: slice, seed: int) -> Drive:
+        """What neurons other than signGD's receive in these steps."""
+        assert self.rates is not None
+        schedule = (self.step_sizes[steps], self.thresholds[steps], self.rates[: steps.stop])
+        return Drive(currents, *schedule, steps.start, seed)
 
     @property
     def time_steps(self) -> int:
