@@ -32,6 +32,21 @@ typedef int32_t vi __attribute__((vector_size(4 * LANES)));
 static const float silence[CHUNK] __attribute__((aligned(64)));
 static inline vf load(const float* p) { vf x; memcpy(&x, p, sizeof x); return x; }
 static inline void store(float* p, vf x) { memcpy(p, &x, sizeof x); }
+/* Bits of so many neurons from the j-th on, whole bytes. */
+static inline void mark(uint8_t* bits, int64_t j, vi s, int n) {
+#if LANES == 16 && defined(__AVX512F__)
+  uint16_t fired = _mm512_cmplt_epi32_mask((__m512i)s, _mm512_setzero_si512());
+  memcpy(bits + j / 8, &fired, n / 8);
+#elif LANES == 8 && defined(__AVX__)
+  bits[j / 8] = _mm256_movemask_ps((__m256)s);
+  (void)n;
+#else
+  for (int k = 0; k < n; k++) {
+    if ((j + k) % 8 == 0) bits[(j + k) / 8] = 0;
+    bits[(j + k) / 8] |= (s[k] & 1) << (j + k) % 8;
+  }
+#endif
+}
 static inline vf splat(float c) { return c - (vf){0}; }
 static inline vf pick(vi m, vf a, vf b) { return (vf)((m & (vi)a) | (~m & (vi)b)); }
 #if LANES == 16 && defined(__AVX512F__)
@@ -153,11 +168,13 @@ static inline vi fire({arguments}
 /* n neurons; steps [begin, end) of the block, of which [start, stop) fire. Operand i has one
    value per rows[i] neurons, increments changes[i] in steps [from[i], to[i]), strides[i] apart,
    and its currents after the block go to results[i] unless that is null. Step sizes and thresholds
-   repeat after `sizes` and `bounds` neurons, and count from step *time unless that is null. All
+   repeat after `sizes` and `bounds` neurons, and count from step *time unless that is null.
+   Increments and spikes, as bits, are written unless null; neurons count in bytes for bits. All
    fields have 8 bytes. */
 struct block {{
   int64_t n, begin, end, start, stop, sizes, bounds, threads; const int64_t* time;
   float* estimates; const float* step_sizes; const float* thresholds; float* increments;
+  uint8_t* bits;
   const float* currents[{tensors}]; const float* changes[{tensors}]; float* results[{tensors}];
   int64_t rows[{tensors}], from[{tensors}], to[{tensors}], strides[{tensors}];
   {fields}
@@ -176,6 +193,7 @@ int64_t site_part(const struct block* b, int64_t part, int64_t pieces) {{
   for (int64_t base = n * part / pieces / LINE * LINE, m; base < last; base += m) {{
     m = last - base < CHUNK ? last - base : CHUNK;
     float v[CHUNK + LANES] __attribute__((aligned(64)));
+    float spare[CHUNK + LANES] __attribute__((aligned(64)));
     vi fired = {{0}}, lane;
     for (int k = 0; k < LANES; k++) lane[k] = k;
     memcpy(v, estimates + base, m * 4);{begin_chunk}{load}
@@ -183,22 +201,27 @@ int64_t site_part(const struct block* b, int64_t part, int64_t pieces) {{
       if (t < start || t >= stop) {{ {add} continue; }}
       const float* eta = b->step_sizes + (past + t - start) * sizes;
       const float* theta = b->thresholds + (past + t - start) * bounds;
-      float* dv = increments + (t - start) * n + base;
+      float* dv = increments ? increments + (t - start) * n + base : spare;
+      uint8_t* bits = b->bits ? b->bits + ((t - start) * n + base) / 8 : 0;
       int64_t size = base % sizes, bound = base % bounds;
       for (int64_t j = 0, end; j < m; j = end) {{
         end = j + (sizes - size < bounds - bound ? sizes - size : bounds - bound);
         end = end < m ? end : m;
         int64_t whole = end - (end - j) % LANES, e = size - j, h = bound - j;
         for (; j < whole; j += LANES) {{
-          fired -= fire({passed} v + j, eta + e + j, theta + h + j, dv + j, (vi){{0}} == 0);
+          vi s = fire({passed} v + j, eta + e + j, theta + h + j, dv + j, (vi){{0}} == 0);
+          fired -= s;
+          if (bits) mark(bits, j, s, LANES);
         }}
         size = end + e == sizes ? 0 : end + e, bound = end + h == bounds ? 0 : end + h;
         if (whole < end) {{
           int rest = (int)(end - whole), bytes = rest * 4;
           float es[LANES] = {{0}}, hs[LANES] = {{0}}, o[LANES]{spare};
           memcpy(es, eta + e + whole, bytes); memcpy(hs, theta + h + whole, bytes);{tail}
-          fired -= fire({beyond} v + whole, es, hs, o, lane < rest);
+          vi s = fire({beyond} v + whole, es, hs, o, lane < rest);
+          fired -= s;
           memcpy(dv + whole, o, bytes);
+          if (bits) mark(bits, whole, s, rest);
         }}
       }}
     }}

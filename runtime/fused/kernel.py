@@ -107,7 +107,7 @@ class SiteKernel:
             (
                 *(neurons, begin, end, *part, step_sizes.shape[1], thresholds.shape[1], threads, 0),
                 *(estimates.data_ptr(), step_sizes.data_ptr(), thresholds.data_ptr()),
-                increments.data_ptr(),
+                *(increments.data_ptr(), 0),
                 *(c.current.data_ptr() for c in charges),
                 *(0 if c.changes is None else c.changes.data_ptr() for c in charges),
                 *(0 if c.result is None else c.result.data_ptr() for c in charges),

@@ -29,12 +29,14 @@ MOST_PLACES = 1 << 31
 class Layout:
     """The order of a site's axes in memory, and its parameters in that order.
 
-    order: axes from the outermost to the innermost.
-    step_sizes, thresholds: shape [T, neurons after which they repeat].
+    order:  axes from the outermost to the innermost.
+    period: neurons after which step sizes repeat.
+    step_sizes, thresholds: shape [T, neurons after which these repeat, once or several times].
     """
 
     shape: torch.Size
     order: tuple[int, ...]
+    period: int
     step_sizes: Tensor
     thresholds: Tensor
 
@@ -92,16 +94,17 @@ def layout_of(parameters: Parameters, shape: torch.Size) -> Layout | None:
     channels = parameters.step_sizes.shape[1:]
     by_channel = len(shape) == 4 and len(channels) == 3 and channels[1:] == (1, 1)
     order = CHANNELS_LAST if by_channel else tuple(range(len(shape)))
-    step_sizes, thresholds = (
-        _spread(x, shape, order) for x in (parameters.step_sizes, parameters.thresholds)
-    )
-    if step_sizes is None or thresholds is None:
+    sizes = _spread(parameters.step_sizes, shape, order)
+    bounds = _spread(parameters.thresholds, shape, order)
+    if sizes is None or bounds is None:
         return None
-    return Layout(shape, order, step_sizes, thresholds)
+    return Layout(shape, order, sizes[1], sizes[0], bounds[0])
 
 
-def _spread(over_time: Tensor, shape: torch.Size, order: Sequence[int]) -> Tensor | None:
-    """Parameters [T, *broadcastable to `shape`] as [T, neurons after which they repeat]."""
+def _spread(
+    over_time: Tensor, shape: torch.Size, order: Sequence[int]
+) -> tuple[Tensor, int] | None:
+    """Parameters [T, *broadcastable to `shape`] as memory has them, and their period."""
     steps, inner = over_time.shape[0], over_time.shape[1:]
     full = over_time.reshape(steps, *(1,) * (len(shape) - len(inner)), *inner)
     varying = [place for place, i in enumerate(order) if full.shape[i + 1] > 1]
@@ -111,7 +114,7 @@ def _spread(over_time: Tensor, shape: torch.Size, order: Sequence[int]) -> Tenso
         return None
     ordered = full.permute(0, *(i + 1 for i in order))
     whole = ordered.expand(steps, *(1,) * (len(order) - len(tail)), *(shape[i] for i in tail))
-    return whole.reshape(steps, period).repeat(1, _repeats(period)).contiguous()
+    return whole.reshape(steps, period).repeat(1, _repeats(period)).contiguous(), period
 
 
 def _repeats(period: int) -> int:

@@ -13,6 +13,7 @@ from onnx2snn.runtime.program.moves import ordered, pointwise
 from onnx2snn.runtime.program.product import check_size, panels
 from onnx2snn.runtime.program.signal import Signal, UnsupportedError, dense
 from onnx2snn.runtime.program.step import BoundStep
+from onnx2snn.runtime.program.sums import Sums
 from onnx2snn.runtime.program.writer import Writer, at
 from onnx2snn.runtime.vectors import LANES
 
@@ -71,13 +72,15 @@ def _filtered(
     kinds = geometry.kinds(depth)
     shape = (steps, batch, outputs, geometry.rows.result, geometry.columns.result)
     result = writer.new(dense(shape, (0, 1, 3, 4, 2)))
-    writer.emit(
-        "depthwise" if alone else "product",
-        *(steps * batch, geometry.stride, geometry.spread, geometry.bunch(len(kinds), alone)),
-        *(together(geometry.taps * depth), len(kinds), geometry.taps, depth, 1),
-        *(groups, outputs // groups),
-        *(*tables(writer, kinds), at(signal), packed, at(result)),
-    )
+    images = (steps * batch, geometry.stride, geometry.spread, geometry.bunch(len(kinds), alone))
+    if alone:
+        sizes = (together(geometry.taps), len(kinds), geometry.taps, depth, 1, groups, 1)
+        places = (*tables(writer, kinds), at(signal), packed, at(result))
+        writer.emit("depthwise", *images, *sizes, *places)
+    else:
+        filters = (geometry.taps, depth, 1, groups, outputs // groups)
+        sums = Sums(*images, geometry.channels, *filters)
+        sums.emit(writer, kinds, signal, packed, result)
     return result
 
 

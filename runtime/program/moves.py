@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import lcm
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from onnx2snn.runtime.program.signal import Buffer, Signal, dense, merged, meta_like, packed_like
-from onnx2snn.runtime.program.writer import Gate, Place, Slot, Writer, at
+from onnx2snn.runtime.program.signal import (
+    Buffer,
+    Signal,
+    Spikes,
+    dense,
+    merged,
+    meta_like,
+    packed_like,
+)
+from onnx2snn.runtime.program.writer import Gate, Place, Slot, Wanted, Writer, at
 
 # Numbers of the operations in `source`.
 _OPERATIONS = {"copy": 0, "add": 1, "subtract": 2, "multiply": 3, "divide": 4}
@@ -47,8 +57,28 @@ def pointwise(writer: Writer, operation: str, a: Signal, b: Signal | Tensor) -> 
     whole = next((x for x in (a.view, other) if x.shape == shape), None)
     result = writer.new(dense(shape) if whole is None else packed_like(whole))
     views = [x.expand(shape) for x in (a.view, other)]
+    if operation == "multiply" and isinstance(b, Tensor):
+        result.buffer.spikes = _scaled(a, b, result.view)
     _emit(writer, operation, result, views, (a, b))
     return result
+
+
+def _scaled(signal: Signal, factor: Tensor, result: Tensor) -> Spikes | None:
+    """The spikes of a signal times a factor; None where there are none, or memory's order changes.
+    """
+    spikes, view = signal.buffer.spikes, signal.view
+    same = view.shape == result.shape and view.stride() == result.stride()
+    if spikes is None or spikes.factor is not None or not same or not signal.whole:
+        return None
+    inner = factor.reshape(*(1,) * (view.dim() - 1 - factor.dim()), *factor.shape)
+    strides = view.stride()[1:]
+    varying = [i for i in range(inner.dim()) if inner.shape[i] > 1]
+    most = max((strides[i] * inner.shape[i] for i in varying), default=1)
+    order = sorted(range(inner.dim()), key=lambda i: -strides[i])
+    tail = [i for i in order if strides[i] * view.shape[i + 1] <= most]
+    spread = [view.shape[i + 1] if i in tail else 1 for i in range(inner.dim())]
+    flat = inner.expand(spread).permute(order).reshape(-1).contiguous()
+    return replace(spikes, factor=flat, period=lcm(spikes.period, most))
 
 
 def _emit(
@@ -61,7 +91,8 @@ def _emit(
     axes = merged((result.view, *views), range(result.view.dim()), kept=1)
     addresses = [at(x) if isinstance(x, Signal) else writer.constant(x) for x in operands]
     words = (_OPERATIONS[operation], *axes.words())
-    writer.emit("pointwise", *words, *addresses, at(result))
+    place = at(result) if result.buffer.spikes is None else Wanted(result.buffer)
+    writer.emit("pointwise", *words, *addresses, place)
 
 
 def kept(writer: Writer, buffer: Buffer, slot: Slot) -> None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from onnx2snn.runtime.program.geometry import BUNCH_ROWS, Kind, tables, together
+from onnx2snn.runtime.program.geometry import BUNCH_ROWS, Kind
 from onnx2snn.runtime.program.moves import copied
 from onnx2snn.runtime.program.product_source import PANEL
 from onnx2snn.runtime.program.signal import Axes, Signal, UnsupportedError, dense, merged
 from onnx2snn.runtime.program.step import BoundStep
-from onnx2snn.runtime.program.writer import Writer, at
+from onnx2snn.runtime.program.sums import Sums
+from onnx2snn.runtime.program.writer import Writer
 from onnx2snn.runtime.vectors import LANES
 
 # Bytes of the largest weights; programs hold packed copies.
@@ -59,10 +60,10 @@ def _product(writer: Writer, step: BoundStep, weights: Tensor) -> Signal:
     packed = writer.packed(step.index, lambda: panels(weights.unsqueeze(0)))
     result = writer.new(dense((*signal.view.shape[:-1], columns), (*order, len(order))))
     pixels = torch.arange(walk.pixels)[:, None] * torch.tensor([walk.step, columns])
-    kinds = tables(writer, [Kind(pixels, torch.tensor([[0, 0, depth]]))])
-    shape = (walk.images, walk.stride, walk.pixels * columns, max(1, BUNCH_ROWS // walk.pixels))
-    sizes = (together(depth), 1, 1, depth, stride, 1, columns)
-    writer.emit("product", *shape, *sizes, *kinds, at(signal), packed, at(result))
+    kinds = [Kind(pixels, torch.tensor([[0, 0, depth]]))]
+    bunch = max(1, BUNCH_ROWS // walk.pixels)
+    images = (walk.images, walk.stride, walk.pixels * columns, bunch)
+    Sums(*images, depth, 1, depth, stride, 1, columns).emit(writer, kinds, signal, packed, result)
     return result
 
 

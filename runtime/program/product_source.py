@@ -67,15 +67,15 @@ static int64_t take(const struct product* p, struct lot* r, struct row* row) {
   return count;
 }
 /* Vectors of columns in a panel. */
-static inline int64_t width(const struct product* p, const struct panel* panel) {
-  int64_t left = (p->columns - panel->column + LANES - 1) / LANES;
+static inline int64_t width(int64_t columns, const struct panel* panel) {
+  int64_t left = (columns - panel->column + LANES - 1) / LANES;
   return left == PANEL + 1 ? 2 : left < PANEL ? left : PANEL;
 }
-static inline void pass(const struct product* p, struct panel* panel) {
-  int64_t columns = width(p, panel) * LANES;
-  panel->weights += p->taps * p->depth * columns;
-  panel->column += columns;
-  if (panel->column >= p->columns) panel->column = 0, panel->group++;
+static inline void pass(int64_t columns, int64_t numbers, struct panel* panel) {
+  int64_t passed = width(columns, panel) * LANES;
+  panel->weights += numbers * passed;
+  panel->column += passed;
+  if (panel->column >= columns) panel->column = 0, panel->group++;
 }
 """
 
@@ -120,32 +120,35 @@ _PUT = r"""if (n == @V@ * LANES) {
   }"""
 
 _KERNELS = r"""
-/* All tiles of some rows. */
-#define TILES(rows, rest, whole, ...) \
+/* All tiles of some rows, `few` of them in the last one or two. */
+#define TILES(rows, few, rest, whole, ...) \
   while (left > 0) { \
-    if (left <= REST || (left == 2 * REST && left > rows)) { \
+    if (left <= few || (left == 2 * few && left > rows)) { \
       rest(__VA_ARGS__); \
-      row += REST, left -= REST; \
+      row += few, left -= few; \
     } else { \
       whole(__VA_ARGS__); \
       row += rows, left -= rows; \
     } \
   }
-#define PANELS(V, rows, rest, whole) \
-static __attribute__((noinline)) void panel##V(const struct product* p, const struct lot* r, \
+typedef void tiles(const struct product* p, const struct lot* r, const struct row* row,
+                   int64_t left, const struct panel* panel, int64_t n);
+#define PANELS(name, rows, few, rest, whole) \
+static __attribute__((noinline)) void name(const struct product* p, const struct lot* r, \
     const struct row* row, int64_t left, const struct panel* panel, int64_t n) { \
-  TILES(rows, rest, whole, p, r, row, panel, n) \
+  TILES(rows, few, rest, whole, p, r, row, panel, n) \
 }
-PANELS(1, TALL, product@REST@_1, product@TALL@_1)
-PANELS(2, ROWS, product@REST@_2, product@ROWS@_2)
-PANELS(3, ROWS, product@REST@_3, product@ROWS@_3)
+PANELS(panel1, TALL, REST, product@REST@_1, product@TALL@_1)
+PANELS(panel2, ROWS, REST, product@REST@_2, product@ROWS@_2)
+PANELS(panel3, ROWS, REST, product@REST@_3, product@ROWS@_3)
+static tiles* const by_number[] = {panel1, panel2, panel3};
 static void panels(const struct product* p, const struct lot* r, const struct row* row,
-                   int64_t left, struct panel panel, int64_t count) {
+                   int64_t left, tiles* const* run, struct panel panel, int64_t count) {
   for (; count; count--) {
-    int64_t v = width(p, &panel), rest = p->columns - panel.column;
+    int64_t v = width(p->columns, &panel), rest = p->columns - panel.column;
     int64_t n = rest < v * LANES ? rest : v * LANES;
-    (v == 1 ? panel1 : v == 2 ? panel2 : panel3)(p, r, row, left, &panel, n);
-    pass(p, &panel);
+    run[v - 1](p, r, row, left, &panel, n);
+    pass(p->columns, p->taps * p->depth, &panel);
   }
 }
 #define CHANNELS(R, one, two) \
@@ -160,7 +163,7 @@ CHANNELS(@REST@, depthwise@REST@_1, depthwise@REST@_2)
 CHANNELS(@ROWS@, depthwise@ROWS@_1, depthwise@ROWS@_2)
 static void channels(const struct product* p, const struct lot* r, const struct row* row,
                      int64_t left) {
-  TILES(ROWS, channels@REST@, channels@ROWS@, p, r, row)
+  TILES(ROWS, REST, channels@REST@, channels@ROWS@, p, r, row)
 }
 /* All rows of so many images, kind by kind. */
 #define ALL_ROWS(run, ...) \
@@ -177,34 +180,38 @@ static void channels(const struct product* p, const struct lot* r, const struct 
 static void fetch(const float* x, int64_t n) {
   for (int64_t i = 0; i < n; i += 16) (void)*(const volatile float*)(x + i);
 }
-static void columns(const struct product* p, int64_t images, const float* x, float* out) {
+static void columns(const struct product* p, int64_t images, const float* x, float* out,
+                    tiles* const* run) {
   if (p->kinds > 1 || p->images * p->stride > FAR) fetch(x, images * p->stride);
   struct panel panel = {p->weights, 0, 0};
   while (panel.group < p->groups) {
     struct panel next = panel;
     int64_t count = 0;
-    for (; count < p->together && next.group < p->groups; count++) pass(p, &next);
-    ALL_ROWS(panels, , panel, count)
+    for (; count < p->together && next.group < p->groups; count++)
+      pass(p->columns, p->taps * p->depth, &next);
+    ALL_ROWS(panels, , run, panel, count)
     panel = next;
   }
 }
 static void filters(const struct product* p, int64_t images, const float* x, float* out) {
   ALL_ROWS(channels)
 }
-#define ALL_BUNCHES(run) \
+#define ALL_BUNCHES(run, ...) \
   int64_t end = p->images * (part + 1) / parts; \
   for (int64_t b = p->images * part / parts, count; b < end; b += count) { \
     count = end - b < p->bunch ? end - b : p->bunch; \
-    run(p, count, p->x + b * p->stride, p->out + b * p->spread); \
+    run(p, count, p->x + b * p->stride, p->out + b * p->spread __VA_ARGS__); \
   } \
   return 0;
-int64_t product(const struct product* p, int64_t part, int64_t parts) { ALL_BUNCHES(columns) }
+int64_t product(const struct product* p, int64_t part, int64_t parts) {
+  ALL_BUNCHES(columns, , by_number)
+}
 /* One filter per channel; weights [taps, channels], channels in whole vectors. */
 int64_t depthwise(const struct product* p, int64_t part, int64_t parts) { ALL_BUNCHES(filters) }
 """
 
 
-def _tile(template: str, rows: int, vectors: int) -> str:
+def tile(template: str, rows: int, vectors: int) -> str:
     """The code of one tile.
 
     `@ROWS:...@` stands for a list of an entry for every row {r}, `@VECTORS:...@` for every
@@ -224,8 +231,8 @@ def _tile(template: str, rows: int, vectors: int) -> str:
 def _tiles() -> str:
     products = {(TALL, 1), (ROWS, 2), (ROWS, 3), *((REST, v) for v in (1, 2, 3))}
     filters = {(rows, v) for rows in (ROWS, REST) for v in (1, 2)}
-    code = [_tile(_PRODUCT, *shape) for shape in sorted(products)]
-    return "".join([*code, *(_tile(_DEPTHWISE, *shape) for shape in sorted(filters))])
+    code = [tile(_PRODUCT, *shape) for shape in sorted(products)]
+    return "".join([*code, *(tile(_DEPTHWISE, *shape) for shape in sorted(filters))])
 
 
 PRODUCT = _FRAME + _tiles() + _KERNELS

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from onnx2snn.runtime.fused.build import build
 from onnx2snn.runtime.program.source import program_source
-from onnx2snn.runtime.program.writer import Gate, Place, Word, Writer, placed
+from onnx2snn.runtime.program.writer import Gate, Place, Wanted, Word, Writer, placed, unread_by
 
 KERNELS = (
-    *("pointwise", "reduction", "product", "depthwise"),
+    *("pointwise", "reduction", "product", "quads", "lookup", "depthwise"),
     *("integration", "trajectory", "differences"),
 )
 # What an address in a program counts from.
@@ -101,21 +101,25 @@ class Program:
 
 def laid_out(writer: Writer) -> Program:
     """What was written, as one array."""
-    places, room = placed(writer.buffers)
+    unread = unread_by(writer.instructions)
+    instructions = [i for i in writer.instructions if i.needed(unread)]
+    places, room = placed([buffer for buffer in writer.buffers if buffer not in unread])
     table: list[tuple[int, int]] = []
     blocks: list[tuple[int, int]] = []
-    start = 3 * len(writer.instructions)
+    start = 3 * len(instructions)
 
     def coded(word: Word) -> tuple[int, int]:
         if isinstance(word, Gate):
             return _GATES + word.number, 0
+        if isinstance(word, Wanted):
+            word = 0 if word.buffer in unread else Place(word.buffer, 0)
         if not isinstance(word, Place):
             return _ABSOLUTE, word
         if word.buffer is None:
             return _SLOTS, word.offset
         return _BUFFERS, places[word.buffer] + 4 * word.offset
 
-    for instruction in writer.instructions:
+    for instruction in instructions:
         spikes = (_ABSOLUTE, 0) if instruction.spikes is None else coded(instruction.spikes)
         table += [(_ABSOLUTE, instruction.kernel), (_PROGRAM, 8 * (start + len(blocks))), spikes]
         blocks += map(coded, instruction.words)
@@ -125,7 +129,7 @@ def laid_out(writer: Writer) -> Program:
         threads=writer.threads,
         words=words.contiguous(),
         kinds=kinds.to(torch.uint8),
-        count=len(writer.instructions),
+        count=len(instructions),
         room=room,
         constants=tuple(writer.constants),
     )

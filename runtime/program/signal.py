@@ -15,13 +15,35 @@ class UnsupportedError(Exception):
     """A step that programs know no instruction for."""
 
 
+@dataclass(frozen=True)
+class Spikes:
+    """Binary spikes behind increments: number n of a time step t is, in the order of memory,
+
+        increment = (-1) ** bit[n] * step_sizes[t, n % S] * factor[n % F]
+
+    bits:       a bit for each number.
+    step_sizes: shape [T, S]; S is a multiple of 8.
+    factor:     shape [F]; None for 1.
+    period:     numbers after which step sizes and factors repeat.
+    """
+
+    bits: Buffer
+    step_sizes: Tensor
+    period: int
+    factor: Tensor | None = None
+
+
 @dataclass(eq=False)
 class Buffer:
-    """Memory for `size` numbers, needed from instruction `first` to instruction `last`."""
+    """Memory for `size` numbers, needed from instruction `first` to instruction `last`.
+
+    spikes: what the numbers are, where they are weighted binary spikes.
+    """
 
     size: int
     first: int
     last: int
+    spikes: Spikes | None = None
 
 
 @dataclass(frozen=True)
@@ -30,6 +52,11 @@ class Signal:
 
     buffer: Buffer
     view: Tensor
+
+    @property
+    def whole(self) -> bool:
+        """Whether the view is all of the buffer."""
+        return self.view.numel() == self.buffer.size and not self.view.storage_offset()
 
     def seen(self, view: Tensor) -> Signal:
         """The same numbers in another view."""

@@ -13,8 +13,8 @@ from onnx2snn.runtime.fused.layout import Layout
 from onnx2snn.runtime.fused.sites import FusedSites
 from onnx2snn.runtime.plan import SiteStep
 from onnx2snn.runtime.program.moves import kept, ordered
-from onnx2snn.runtime.program.signal import Buffer, Signal, UnsupportedError, dense
-from onnx2snn.runtime.program.writer import Place, Slot, Word, Writer, at
+from onnx2snn.runtime.program.signal import Buffer, Signal, Spikes, UnsupportedError, dense
+from onnx2snn.runtime.program.writer import Place, Slot, Wanted, Word, Writer, at
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,16 @@ class SiteWriter:
         result = writer.new(dense((writer.steps, *shape), (0, *(i + 1 for i in layout.order))))
         part = (0, writer.steps)
         periods = (layout.step_sizes.shape[1], layout.thresholds.shape[1])
+        bits: Word = 0
+        if step.alphabet == "binary" and not any(n % 8 for n in (estimates.size, *periods)):
+            room = writer.room(-(-writer.steps * estimates.size // 32))
+            result.buffer.spikes = Spikes(room, layout.step_sizes, layout.period)
+            bits = Wanted(room)
         writer.emit(
             kernel.address,
             *(estimates.size, *part, *part, *periods, 1, writer.slots.time),
             *(estimates.place, writer.constant(layout.step_sizes)),
-            *(writer.constant(layout.thresholds), at(result)),
+            *(writer.constant(layout.thresholds), Wanted(result.buffer), bits),
             *(word for words in zip(*(x.words for x in operands), strict=True) for word in words),
             *(word for x in operands for word in x.reading),
             spikes=writer.slots.spikes(number),

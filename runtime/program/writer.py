@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -29,7 +29,14 @@ class Gate:
     number: int
 
 
-Word = int | Place | Gate
+@dataclass(frozen=True)
+class Wanted:
+    """The address of a result; 0 where nobody reads it."""
+
+    buffer: Buffer
+
+
+Word = int | Place | Gate | Wanted
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,21 @@ class Instruction:
     kernel: int
     words: tuple[Word, ...]
     spikes: Place | None = None
+
+    @property
+    def wanted(self) -> set[Buffer]:
+        """Results that it writes where somebody reads them."""
+        return {word.buffer for word in self.words if isinstance(word, Wanted)}
+
+    @property
+    def read(self) -> set[Buffer]:
+        """What it reads, and results that it writes in any case."""
+        places = (word.buffer for word in self.words if isinstance(word, Place))
+        return {buffer for buffer in places if buffer is not None}
+
+    def needed(self, unread: Set[Buffer]) -> bool:
+        """Whether it does anything but write results that nobody reads."""
+        return self.spikes is not None or not self.wanted or not self.wanted <= unread
 
 
 @dataclass(frozen=True)
@@ -171,7 +193,7 @@ class Writer:
         code = self.kernels[kernel] if isinstance(kernel, str) else kernel
         known = [at(word) if isinstance(word, Signal) else word for word in words]
         for word in known:
-            if isinstance(word, Place) and word.buffer is not None:
+            if isinstance(word, Place | Wanted) and word.buffer is not None:
                 word.buffer.last = here
         self.instructions.append(Instruction(code, tuple(known), spikes))
 
@@ -179,6 +201,15 @@ class Writer:
 def at(signal: Signal) -> Place:
     """The address of a signal's first number."""
     return Place(signal.buffer, int(signal.view.storage_offset()))
+
+
+def unread_by(instructions: Sequence[Instruction]) -> set[Buffer]:
+    """Results that no needed instruction reads."""
+    unread = set[Buffer]().union(*(instruction.wanted for instruction in instructions))
+    for instruction in reversed(instructions):
+        if instruction.needed(unread):
+            unread -= instruction.read
+    return unread
 
 
 def placed(buffers: Sequence[Buffer]) -> tuple[dict[Buffer, int], int]:

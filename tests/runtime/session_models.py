@@ -153,6 +153,27 @@ def gated() -> onnx.ModelProto:
     return build(nodes, {"x": ["N", 2, 5, 4]}, {"y": ["N", 5, 5, 4], "m": ["N", 5, 5, 4]}, w)
 
 
+def in_bytes() -> onnx.ModelProto:
+    """Channels by eights, in groups, scaled, and pixels with more and fewer taps."""
+    w = Weights(7)
+    w["gain"] = np.linspace(-1.5, 2, 16, dtype="f").reshape(16, 1, 1)
+    nodes = [
+        NODE("Conv", ["x", w.draw("w1", 8, 2, 3, 3), w.draw("b1", 8)], ["c"], pads=[1] * 4),
+        NODE("Relu", ["c"], ["r"], "relu"),
+        NODE("Conv", ["r", w.draw("w2", 16, 8, 3, 3)], ["d"], pads=[1] * 4),
+        NODE("Tanh", ["d"], ["t"], "tanh"),
+        NODE("Mul", ["t", "gain"], ["m"]),
+        NODE("Conv", ["m", w.draw("w3", 24, 8, 3, 3)], ["e"], pads=[2] * 4, group=2, strides=[2, 2]),
+        NODE("Sigmoid", ["e"], ["s"], "sigmoid"),
+        NODE("GlobalAveragePool", ["s"], ["p"]),
+        NODE("Flatten", ["p"], ["f"]),
+        NODE("Gemm", ["f", w.draw("w4", 24, 8), w.draw("b4", 8)], ["g"]),
+        NODE("Relu", ["g"], ["h"], "hidden"),
+        NODE("Gemm", ["h", w.draw("w5", 8, 21)], ["y"]),
+    ]
+    return build(nodes, {"x": ["N", 2, 6, 5]}, {"y": ["N", 21]}, w)
+
+
 MODELS: dict[str, tuple[Callable[[], onnx.ModelProto], dict[str, tuple[int, ...]]]] = {
     "conv_net": (conv_net, {"x": (2, 6, 6)}),
     "residual_mlp": (residual_mlp, {"x": (3, 6)}),
@@ -160,6 +181,7 @@ MODELS: dict[str, tuple[Callable[[], onnx.ModelProto], dict[str, tuple[int, ...]
     "products": (products, {"x": (3, 4), "z": (3, 5)}),
     "convolutional": (convolutional, {"x": (2, 5, 4)}),
     "gated": (gated, {"x": (2, 5, 4)}),
+    "in_bytes": (in_bytes, {"x": (2, 6, 5)}),
 }
 
 

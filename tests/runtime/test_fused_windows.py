@@ -58,7 +58,7 @@ def flat(x: Tensor) -> Tensor:
 
 
 def reading(order: tuple[int, ...] = ORDER) -> Reading | None:
-    layout = Layout(SHAPE, order, torch.empty(0), torch.empty(0))
+    layout = Layout(SHAPE, order, 1, torch.empty(0), torch.empty(0))
     return layout.reading(WINDOWS, SHAPE, torch.device("cpu"))
 
 

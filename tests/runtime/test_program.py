@@ -30,7 +30,7 @@ from onnx2snn.runtime.session import SpikingSession
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="needs a C compiler")
 ZOO = Path(__file__).parents[2] / "models"
-MODELS = ("residual_mlp", "convolutional", "gated")
+MODELS = ("residual_mlp", "convolutional", "gated", "in_bytes")
 Row = tuple[str, dict[str, Any], list[Any]]
 FILTERS = weights(4, 3, 3, 2)
 SAME = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
@@ -125,10 +125,11 @@ def test_buffers_alive_at_once_lie_apart() -> None:
 
 @cache
 def zoo(name: str) -> tuple[onnx.ModelProto, np.ndarray[Any, Any]]:
-    """A network of the zoo, converted, and images."""
+    """A network of the zoo, converted to ternary spikes, which no tables add up, and images."""
     images = np.load(ZOO / "digits_calibration.npz")["image"]
     path = ZOO / f"digits_{name}.onnx"
-    return onnx2snn.convert(path, {"image": images[:16]}, time_steps=8, tuning=0), images
+    options = {"time_steps": 8, "tuning": 0, "spikes": "ternary"}
+    return onnx2snn.convert(path, {"image": images[:16]}, **options), images
 
 
 def executed(model: onnx.ModelProto | bytes, **options: Any) -> SpikingSession:

@@ -1,0 +1,307 @@
+"""C source of products with constant matrices, and of convolutions, of binary spikes.
+
+Four binary spikes have sixteen sums: one addition of an entry of a table takes the place of four
+multiplications. Tables repay themselves where many rows use them; elsewhere `quads` multiplies, and
+rounds as the tables do.
+"""
+
+from __future__ import annotations
+
+from onnx2snn.runtime.program.product_source import tile
+from onnx2snn.runtime.vectors import LANES
+
+# Spikes that share an entry.
+QUAD = 4
+# Bytes of the tables in use, most of a first-level cache, and rows that share them.
+TABLE_BYTES, MOST_ROWS = 24 << 10, 1024
+# Rows of tiles that add up entries, by vectors of a panel, and of tiles that multiply.
+_ENTRIES = {1: 8, 2: 4, 3: 4}
+_MULTIPLIED = {1: 6, 2: 4, 3: 4} if LANES == 16 else {1: 6, 2: 3, 3: 1}
+
+_ARITHMETIC = r"""
+#define QUAD @QUAD@
+#define TABLE_BYTES @TABLE_BYTES@
+#define MOST_ROWS @MOST_ROWS@
+#define MOST_STRETCHES 64
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__ARM_FEATURE_FMA)
+#include <arm_neon.h>
+#endif
+/* a b + c, rounded once where the processor can, whatever compilers make of other sums. */
+static INLINE vf fused(vf a, vf b, vf c) {
+#if defined(__AVX512F__) && LANES == 16
+  return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__) && LANES == 8
+  return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__FMA__) && LANES == 4
+  return (vf)_mm_fmadd_ps((__m128)a, (__m128)b, (__m128)c);
+#elif defined(__ARM_FEATURE_FMA)
+  return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+  return a * b + c;
+#endif
+}
+static INLINE vf all(float x) { return x - (vf){0}; }
+/* Stays in a register: compilers would rather read it from memory for every row. */
+static INLINE vf held(const float* p) {
+  vf x = load(p);
+#if defined(__AVX512F__) || (defined(__x86_64__) && LANES < 16)
+  __asm__("" : "+v"(x));
+#endif
+  return x;
+}
+"""
+
+_MULTIPLY = r"""
+static INLINE void quads@R@_@V@(const struct product* p, const struct lot* r,
+    const struct row* row, const struct panel* panel, int64_t n) {
+  const int64_t depth = p->depth, x = panel->group * depth;
+  const int64_t c = panel->group * p->columns + panel->column;
+  const float @ROWS:*x{r} = row[{r}].at@;
+  vf @CELLS:s{r}_{v} = {0}@;
+  EACH_TAP {
+    const float* w = panel->weights + tap[1] * depth * @V@ * LANES;
+    int64_t k = tap[0] + x;
+    for (const int64_t end = k + tap[2]; k < end; k += QUAD, w += QUAD * @V@ * LANES) {
+      @STEPS@
+      @CELLS:s{r}_{v} += d3_{r}_{v}@;
+    }
+  }
+  @PUT@
+}
+"""
+
+_QUADS = r"""
+PANELS(quads1, @1@, @1@, quads@1@_1, quads@1@_1)
+PANELS(quads2, @2@, @2@, quads@2@_2, quads@2@_2)
+PANELS(quads3, @3@, @3@, quads@3@_3, quads@3@_3)
+static tiles* const by_quads[] = {quads1, quads2, quads3};
+/* A product whose taps are whole quads, side by side, each summed up before it is added. */
+int64_t quads(const struct product* p, int64_t part, int64_t parts) {
+  ALL_BUNCHES(columns, , by_quads)
+}
+"""
+
+_FRAME = r"""
+/* A product as above of binary spikes, a bit each, set where an increment is negative. Images of a
+   time step, `batch` of them, lie bit by bit one behind the other, and so do a pixel's channels.
+   Channel c weighs step_sizes[c % sizes] of its time step, times factor[c % factors] unless that is
+   null. Each part has room for the codes of so many quads. */
+struct lookup {
+  int64_t images, stride, spread, batch, kinds, taps, depth, groups, columns;
+  const int64_t *kind, *pixel, *tap;
+  const uint8_t* bits; const float* weights; float* out;
+  const float* step_sizes; int64_t sizes; const int64_t* time;
+  const float* factor; int64_t factors;
+  uint16_t* codes; int64_t room;
+};
+struct spot { const uint16_t* at; float* to; };
+/* Rows of one kind. */
+struct stretch { const int64_t* tap; int64_t taps; const struct spot* row; int64_t rows; };
+/* Quads side by side: where an image has them, and the tables. */
+struct span { int64_t at, entry, quads; };
+/* Rows on their way through all panels of weights. */
+struct batch {
+  const struct lookup* p;
+  const float* step_sizes; const uint16_t* codes;
+  struct stretch stretch[MOST_STRETCHES];
+  int64_t stretches, rows;
+  struct spot row[MOST_ROWS];
+};
+/* Which entry of a table of vectors each quad asks for, in bytes. */
+static void encode(const uint8_t* bits, int64_t quads, uint16_t* codes) {
+  for (int64_t i = 0; i < quads; i += 2) {
+    uint32_t two = ((bits[i / 2] | bits[i / 2] << 12) & 0xf000f) * 4 * LANES;
+    codes[i] = two, codes[i + 1] = two >> 16;
+  }
+}
+/* Which quads of a kind's taps are among those from `first` on. */
+static int64_t within(const struct stretch* r, int64_t depth, int64_t group, int64_t first,
+                      int64_t end, struct span* span) {
+  int64_t count = 0;
+  EACH_TAP {
+    int64_t quad = tap[1] * depth / QUAD, last = quad + tap[2] / QUAD;
+    int64_t from = quad > first ? quad : first, to = last < end ? last : end;
+    if (from < to)
+      span[count++] = (struct span){(tap[0] + group) / QUAD + from - quad, from - first, to - from};
+  }
+  return count;
+}
+"""
+
+_TABLES = r"""
+static void tables@V@(const struct batch* b, const struct panel* panel, int64_t first, int64_t end,
+                      float* table) {
+  const struct lookup* p = b->p;
+  const int64_t depth = p->depth;
+  for (int64_t quad = first; quad < end; quad++, table += 16 * @SCALE@ * LANES) {
+    const int64_t c = panel->group * depth + QUAD * quad % depth;
+    const float* w = panel->weights + QUAD * quad * @V@ * LANES;
+    float e[QUAD];
+    memcpy(e, b->step_sizes + c % p->sizes, sizeof e);
+    if (p->factor) FOR(k, QUAD) e[k] *= p->factor[(c + k) % p->factors];
+    FOR(v, @V@) {
+      @LEVELS@
+    }
+  }
+}
+"""
+
+_ENTRY = r"""
+static INLINE void entries@R@_@V@(const struct span* span, int64_t spans, const struct spot* row,
+    const float* table, int64_t c, int64_t n, int first) {
+  const uint16_t @ROWS:*x{r} = row[{r}].at@;
+  vf @CELLS:s{r}_{v} = {0}@;
+  if (!first && n == @V@ * LANES) {
+    @CELLS:s{r}_{v} = load(row[{r}].to + c + {v} * LANES)@;
+  } else if (!first) {
+    vf line[@R@ * @V@] = {{0}};
+    FOR(i, @R@) memcpy(line + i * @V@, row[i].to + c, n * 4);
+    @CELLS:s{r}_{v} = line[{r} * @V@ + {v}]@;
+  }
+  FOR(i, spans) {
+    const char* t = (const char*)table + span[i].entry * 64 * @SCALE@ * LANES;
+    for (int64_t k = span[i].at, end = k + span[i].quads; k < end; k++, t += 64 * @SCALE@ * LANES) {
+      const float @ROWS:*t{r} = (const float*)(t + @SCALE@ * x{r}[k])@;
+      @CELLS:s{r}_{v} += load(t{r} + {v} * LANES)@;
+    }
+  }
+  @PUT@
+}
+"""
+
+_PANEL = r"""
+static __attribute__((noinline)) void lookup@V@(const struct batch* b, const struct panel* panel,
+                                                int64_t n) {
+  enum { MOST_QUADS = TABLE_BYTES / (64 * @SCALE@ * LANES) };
+  __attribute__((aligned(64))) float table[MOST_QUADS * 16 * @SCALE@ * LANES];
+  const int64_t depth = b->p->depth, quads = b->p->taps * depth / QUAD;
+  const int64_t group = panel->group * depth, c = panel->group * b->p->columns + panel->column;
+  for (int64_t q = 0; q < quads; q += MOST_QUADS) {
+    int64_t end = q + MOST_QUADS < quads ? q + MOST_QUADS : quads;
+    tables@V@(b, panel, q, end, table);
+    FOR(i, b->stretches) {
+      const struct stretch* r = b->stretch + i;
+      const struct spot* row = r->row;
+      struct span span[MOST_QUADS];
+      int64_t left = r->rows, spans = within(r, depth, group, q, end, span);
+      for (; left >= @R@; row += @R@, left -= @R@)
+        entries@R@_@V@(span, spans, row, table, c, n, !q);
+      for (; left; row++, left--) entries1_@V@(span, spans, row, table, c, n, !q);
+    }
+  }
+}
+"""
+
+_KERNEL = r"""
+/* Where a walk over all rows of some images is, kind by kind. */
+struct walk { int64_t kind, image, at; const int64_t *pixel, *tap; };
+/* The next rows. */
+static void fill(struct batch* b, struct walk* walk, int64_t images, float* out) {
+  const struct lookup* p = b->p;
+  const int64_t stride = p->stride / QUAD;
+  b->stretches = b->rows = 0;
+  while (walk->kind < p->kinds && b->rows < MOST_ROWS && b->stretches < MOST_STRETCHES) {
+    const int64_t pixels = p->kind[2 * walk->kind], taps = p->kind[2 * walk->kind + 1];
+    struct stretch* r = b->stretch + b->stretches++;
+    *r = (struct stretch){walk->tap, taps, b->row + b->rows, 0};
+    while (walk->image < images && b->rows < MOST_ROWS) {
+      const int64_t* pixel = walk->pixel + 2 * walk->at;
+      const uint16_t* codes = b->codes + walk->image * stride;
+      float* to = out + walk->image * p->spread;
+      struct spot* row = b->row + b->rows;
+      int64_t n = MOST_ROWS - b->rows;
+      if (pixels == 1) {
+        if (n > images - walk->image) n = images - walk->image;
+        FOR(k, n) row[k].at = codes + pixel[0] / QUAD + k * stride;
+        FOR(k, n) row[k].to = to + pixel[1] + k * p->spread;
+        walk->image += n;
+      } else {
+        if (n > pixels - walk->at) n = pixels - walk->at;
+        FOR(k, n) row[k] = (struct spot){codes + pixel[2 * k] / QUAD, to + pixel[2 * k + 1]};
+        if ((walk->at += n) == pixels) walk->at = 0, walk->image++;
+      }
+      b->rows += n, r->rows += n;
+    }
+    if (walk->image == images)
+      *walk = (struct walk){walk->kind + 1, 0, 0, walk->pixel + 2 * pixels, walk->tap + 3 * taps};
+  }
+}
+static void all_panels(const struct batch* b) {
+  const struct lookup* p = b->p;
+  struct panel panel = {p->weights, 0, 0};
+  while (panel.group < p->groups) {
+    int64_t v = width(p->columns, &panel), n = p->columns - panel.column;
+    (v == 1 ? lookup1 : v == 2 ? lookup2 : lookup3)(b, &panel, n < v * LANES ? n : v * LANES);
+    pass(p->columns, p->taps * p->depth, &panel);
+  }
+}
+int64_t lookup(const struct lookup* p, int64_t part, int64_t parts) {
+  int64_t end = p->images * (part + 1) / parts, most = p->room * QUAD / p->stride;
+  uint16_t* codes = p->codes + part * p->room;
+  struct batch b;
+  b.p = p, b.codes = codes;
+  for (int64_t image = p->images * part / parts, count; image < end; image += count) {
+    count = p->batch - image % p->batch;
+    count = count < most ? count : most;
+    count = count < end - image ? count : end - image;
+    encode(p->bits + image * p->stride / 8, count * p->stride / QUAD, codes);
+    b.step_sizes = p->step_sizes + (*p->time + image / p->batch) * p->sizes;
+    struct walk walk = {0, 0, 0, p->pixel, p->tap};
+    while (walk.kind < p->kinds) {
+      fill(&b, &walk, count, p->out + image * p->spread);
+      all_panels(&b);
+    }
+  }
+  return 0;
+}
+"""
+
+
+def _multiplied(rows: int, vectors: int) -> str:
+    """The tile that multiplies: the sum of a quad, number by number, then that of all quads."""
+    steps = []
+    for k in range(QUAD):
+        weights = f"const vf @VECTORS:w{k}_{{v}} = held(w + ({k} * @V@ + {{v}}) * LANES)@;"
+        operands = f"all(x{{r}}[k + {k}]), w{k}_{{v}}"
+        value = f"fused({operands}, d{k - 1}_{{r}}_{{v}})" if k else operands.replace(",", " *")
+        steps.append(f"{weights} const vf @CELLS:d{k}_{{r}}_{{v}} = {value}@;")
+    return tile(_MULTIPLY.replace("@STEPS@", "\n      ".join(steps)), rows, vectors)
+
+
+def _quads() -> str:
+    frame = _QUADS
+    for vectors, rows in _MULTIPLIED.items():
+        frame = frame.replace(f"@{vectors}@", str(rows))
+    return "".join([*(_multiplied(rows, vectors) for vectors, rows in _MULTIPLIED.items()), frame])
+
+
+def _levels() -> str:
+    """All sums of a quad: of its first number, of two, of three, and of four."""
+    lines = []
+    for k in range(QUAD):
+        lines.append(f"const vf e{k} = all(e[{k}]), w{k} = load(w + ({k} * @V@ + v) * LANES);")
+        for i in range(1 << k):
+            for sign, entry in (("", i), ("-", i + (1 << k))):
+                value = f"fused({sign}e{k}, w{k}, s{k}_{i})" if k else f"{sign}e0 * w0"
+                put = f"put(table + ({entry} * @SCALE@ + v) * LANES, {value});"
+                lines.append(put if k == QUAD - 1 else f"const vf s{k + 1}_{entry} = {value};")
+    return "\n      ".join(lines)
+
+
+def _panel(vectors: int) -> str:
+    """The code for panels of so many vectors, in whose tables entries are powers of two apart."""
+    rows, scale = _ENTRIES[vectors], str(1 << (vectors - 1))
+    tables, entry, panel = (
+        text.replace("@SCALE@", scale).replace("@LEVELS@", _levels())
+        for text in (_TABLES, _ENTRY, _PANEL)
+    )
+    tiles = [tile(entry, count, vectors) for count in (1, rows)]
+    code = "".join([tables, *tiles, panel.replace("@R@", str(rows))])
+    return code.replace("@SCALE@", scale).replace("@V@", str(vectors))
+
+
+LOOKUP = "".join([_ARITHMETIC, _quads(), _FRAME, *map(_panel, (1, 2, 3)), _KERNEL])
+for _name, _size in {"QUAD": QUAD, "TABLE_BYTES": TABLE_BYTES, "MOST_ROWS": MOST_ROWS}.items():
+    LOOKUP = LOOKUP.replace(f"@{_name}@", str(_size))
