@@ -278,15 +278,21 @@ def _quads() -> str:
 
 
 def _levels() -> str:
-    """All sums of a quad: of its first number, of two, of three, and of four."""
+    """All sums of a quad: of its first number, of two, of three, and of four.
+
+    Those whose first number is negative are others' opposites, and round like them.
+    """
     lines = []
     for k in range(QUAD):
         lines.append(f"const vf e{k} = all(e[{k}]), w{k} = load(w + ({k} * @V@ + v) * LANES);")
-        for i in range(1 << k):
-            for sign, entry in (("", i), ("-", i + (1 << k))):
-                value = f"fused({sign}e{k}, w{k}, s{k}_{i})" if k else f"{sign}e0 * w0"
-                put = f"put(table + ({entry} * @SCALE@ + v) * LANES, {value});"
-                lines.append(put if k == QUAD - 1 else f"const vf s{k + 1}_{entry} = {value};")
+        known = range(0, 1 << k, 2)
+        values = [("", i, i) for i in known] + [("-", i, i + (1 << k)) for i in known]
+        for sign, before, entry in values if k else [("", 0, 0)]:
+            value = f"fused({sign}e{k}, w{k}, s{k}_{before})" if k else "e0 * w0"
+            lines.append(f"const vf s{k + 1}_{entry} = {value};")
+    for i in range(1 << QUAD):
+        value = f"-s{QUAD}_{(1 << QUAD) - 1 - i}" if i % 2 else f"s{QUAD}_{i}"
+        lines.append(f"put(table + ({i} * @SCALE@ + v) * LANES, {value});")
     return "\n      ".join(lines)
 
 

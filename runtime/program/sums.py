@@ -11,7 +11,7 @@ from onnx2snn.runtime.program.signal import Signal
 from onnx2snn.runtime.program.writer import Place, Word, Writer, at
 
 # Rows of a time step that repay tables.
-LEAST_ROWS = 40
+LEAST_ROWS = 32
 # Codes of several images that a thread works on; those of a single one may be more.
 MOST_CODES = 1 << 15
 # Spikes are looked up in bytes.
