@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -52,17 +51,21 @@ class Runner:
 
     def last(
         self, inputs: Mapping[str, Tensor], end: int, names: Sequence[str]
-    ) -> Callable[[str], Tensor]:
+    ) -> dict[str, Tensor]:
         """The tensors named after `end` steps: a program alone takes but a few calls."""
         key = _key(inputs)
         pace = self.paces.get(key)
         simulation = None if pace is None else self.programs.simulation(key, inputs)
-        if pace is not None and simulation is not None:
-            while simulation.time < end:
-                simulation.advance(min(pace.steps, end - simulation.time))
-            return simulation.value
-        (state,) = self.states(inputs, [end], names, counting=False)
-        return partial(self.executor.value, state=state)
+        found = dict[str, Tensor]()
+        if pace is None or simulation is None:
+            for state in self.states(inputs, [end], names, counting=False):
+                found = {name: self.executor.value(name, state).clone() for name in names}
+            return found
+        while simulation.time < end:
+            simulation.advance(min(pace.steps, end - simulation.time))
+        found = {name: simulation.value(name).clone() for name in names}
+        self.programs.end(key, simulation)
+        return found
 
     def states(
         self,
@@ -75,6 +78,7 @@ class Runner:
     ) -> Iterator[State]:
         """The state after each of the time steps `at`, which shows the tensors named, or all.
 
+        A state is valid until the next one is asked for.
         counting: whether spikes are shown, too.
         """
         retain_memory()
@@ -91,6 +95,8 @@ class Runner:
                     if counting:
                         simulation.count(state)
             yield state
+        if simulation is not None:
+            self.programs.end(_key(inputs), simulation)
 
     def _start(
         self, inputs: Mapping[str, Tensor], first: int

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from onnx2snn.ops.errors import Onnx2SnnError
@@ -18,16 +19,13 @@ from onnx2snn.runtime.program.arrival import (
     reference,
     route,
 )
+from onnx2snn.runtime.program.origin import Origin, origin
 from onnx2snn.runtime.program.program import Program, library
 from onnx2snn.runtime.program.recipe import Recipe, suits
 from onnx2snn.runtime.program.signal import UnsupportedError
-from onnx2snn.runtime.program.simulation import Simulation, copied, filled
+from onnx2snn.runtime.program.simulation import Simulation, fill
 from onnx2snn.runtime.program.writer import Slots
 from onnx2snn.runtime.state import State
-
-# Most bytes of a simulation's memory at t = 0 that outlive a call.
-KEPT = 64 << 20
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -35,8 +33,9 @@ class Prepared:
 
     state:    at t = 0, without what moves.
     besides:  what steps that are evaluated as they are read besides data.
-    memory:   for data of zeros, None where it is too large to outlive a call.
+    origin:   the memory for data of zeros, None where it is too large to outlive a call.
     programs: by time steps, and whether data enter.
+    idle:     memory and buffers of a simulation that has ended, for the next one.
     """
 
     recipe: Recipe
@@ -44,8 +43,9 @@ class Prepared:
     arrival: Arrival
     state: State
     besides: Mapping[str, Tensor]
-    memory: Tensor | None
+    origin: Origin | None
     programs: dict[tuple[int, bool], Program]
+    idle: list[tuple[Tensor, Tensor | None]] = field(default_factory=list)
 
     def program(self, steps: int, first: bool = False) -> Program:
         """The program for a block of so many steps; data enter with the first one."""
@@ -60,7 +60,7 @@ class Prepared:
         """Whether programs do it all: nothing is evaluated, and memory holds the outputs."""
         outputs = {info.name for info in self.recipe.executor.plan.graph.outputs}
         held = outputs <= self.recipe.slots.values.keys()
-        return held and not self.path.direct and self.memory is not None
+        return held and not self.path.direct and self.origin is not None
 
     def simulation(
         self, inputs: Mapping[str, Tensor], data: Mapping[str, Tensor]
@@ -73,12 +73,16 @@ class Prepared:
         read = self.arrival.read(data)
         if read is None:
             return None
-        if self.memory is not None:
-            memory = copied(self.memory)
+        try:
+            memory, buffers = self.idle.pop()
+        except IndexError:
+            memory, buffers = torch.empty(slots.size, dtype=torch.uint8), None
+        if self.origin is not None:
+            self.origin.fill(memory)
         else:
             zeros = reference(executor, self.path, inputs).state
-            memory = filled(slots, zeros, executor.constants)
-        return Simulation(self.recipe.library, slots, memory, read, self.program)
+            fill(memory, slots, zeros, executor.constants)
+        return Simulation(self.recipe.library, slots, memory, read, self.program, buffers)
 
     def begin(self, inputs: Mapping[str, Tensor]) -> tuple[State, Simulation] | None:
         """A simulation at t = 0 and its state, without what moves."""
@@ -118,6 +122,12 @@ class Programs:
             return None
         return prepared.simulation(inputs, inputs)
 
+    def end(self, key: Hashable, simulation: Simulation) -> None:
+        """The memory of this simulation may serve the next one: nobody reads it any more."""
+        prepared = self.known.get(key)
+        if prepared is not None and prepared.recipe.slots is simulation.slots:
+            prepared.idle[:] = [(simulation.memory, simulation.buffers)]
+
     def prepare(
         self, key: Hashable, inputs: Mapping[str, Tensor], steps: int, threads: int
     ) -> bool:
@@ -125,6 +135,7 @@ class Programs:
 
         Returns whether there are any.
         """
+        self.known = {}
         made = self._made(inputs, steps, threads) if self.usable else None
         self.known = {key: made}
         return made is not None
@@ -143,9 +154,12 @@ class Programs:
             entry = arrival(recipe, path, found)
         except (UnsupportedError, Onnx2SnnError):
             return None
-        memory = filled(slots, found.state, executor.constants) if slots.size <= KEPT else None
+        memory = torch.empty(slots.size, dtype=torch.uint8)
+        fill(memory, slots, found.state, executor.constants)
+        samples = max((x.shape[0] for x in inputs.values() if x.dim()), default=1)
+        start = origin(memory, slots, samples)
         moving = slots.values.keys() & executor.plan.varying
         steady = {n: x for n, x in found.state.values.items() if n not in moving}
         programs = {(steps, True): program.after(entry.program)}
         state = replace(found.state, values=steady)
-        return Prepared(recipe, path, entry, state, found.besides, memory, programs)
+        return Prepared(recipe, path, entry, state, found.besides, start, programs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,22 +13,14 @@ from onnx2snn.runtime.program.writer import Slots
 from onnx2snn.runtime.state import State
 
 
-def filled(slots: Slots, state: State, constants: Mapping[str, Tensor]) -> Tensor:
-    """The memory of a simulation in this state at t = 0."""
-    memory = torch.zeros(slots.size, dtype=torch.uint8)
+def fill(memory: Tensor, slots: Slots, state: State, constants: Mapping[str, Tensor]) -> None:
+    """Make this the memory of a simulation in this state at t = 0."""
+    memory.zero_()
     for slot in slots.found.values():
         value = state.values.get(slot.name)
         value = constants.get(slot.name) if value is None else value
         if value is not None:
             slot.of(memory).copy_(value)
-    return memory
-
-
-def copied(memory: Tensor) -> Tensor:
-    """A copy made by this thread alone: PyTorch's others would spin on the helpers' cores."""
-    copy = torch.empty_like(memory)
-    ctypes.memmove(copy.data_ptr(), memory.data_ptr(), memory.numel())
-    return copy
 
 
 @dataclass

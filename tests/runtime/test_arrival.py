@@ -16,7 +16,7 @@ from session_models import feed as random_feed
 import onnx2snn
 from onnx2snn.runtime.fused.build import compiler
 from onnx2snn.runtime.plan import LinearStep
-from onnx2snn.runtime.program import programs
+from onnx2snn.runtime.program import origin
 from onnx2snn.runtime.program.arrival import route
 from onnx2snn.runtime.session import SpikingSession
 
@@ -112,12 +112,12 @@ def test_a_memory_too_large_to_be_kept_is_made_anew(
 ) -> None:
     feeds = [feed(name, 3, seed) for seed in (1, 2)]
     expected = [SpikingSession(spiking(name), device="cpu").run(None, f) for f in feeds]
-    monkeypatch.setattr(programs, "KEPT", 0)
+    monkeypatch.setattr(origin, "KEPT", 0)
     session = SpikingSession(spiking(name), device="cpu")
     for arrays, outputs in zip(feeds, expected, strict=True):
         for found, array in zip(session.run(None, arrays), outputs, strict=True):
             np.testing.assert_array_equal(found, array)
-    assert all(p.memory is None for p in session._runner.programs.known.values())
+    assert all(p.origin is None for p in session._runner.programs.known.values())
 
 
 def test_what_is_no_increment_is_evaluated_as_it_is() -> None:
