@@ -163,7 +163,7 @@ static INLINE void entries@R@_@V@(const struct span* span, int64_t spans, const 
   FOR(i, spans) {
     const char* t = (const char*)table + span[i].entry * 64 * @SCALE@ * LANES;
     for (int64_t k = span[i].at, end = k + span[i].quads; k < end; k++, t += 64 * @SCALE@ * LANES) {
-      const float @ROWS:*t{r} = (const float*)(t + @SCALE@ * x{r}[k])@;
+      const float @ROWS:*t{r} = (const float*)(t + @SCALE@ * (size_t)x{r}[k])@;
       @CELLS:s{r}_{v} += load(t{r} + {v} * LANES)@;
     }
   }
