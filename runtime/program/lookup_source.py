@@ -15,7 +15,7 @@ QUAD = 4
 # Bytes of the tables in use, most of a first-level cache, and rows that share them.
 TABLE_BYTES, MOST_ROWS = 24 << 10, 1024
 # Rows of tiles that add up entries, by vectors of a panel, and of tiles that multiply.
-_ENTRIES = {1: 8, 2: 4, 3: 4}
+_ENTRIES = {1: 8, 2: 6, 3: 4}
 _MULTIPLIED = {1: 6, 2: 4, 3: 4} if LANES == 16 else {1: 6, 2: 3, 3: 1}
 
 _ARITHMETIC = r"""
