@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -19,6 +20,9 @@ from onnx2snn.runtime.signals import Signals
 from onnx2snn.runtime.start import Opening, begin
 from onnx2snn.runtime.state import State
 from onnx2snn.runtime.threads import Pace, one_thread
+
+
+Shown = TypeVar("Shown")
 
 
 @dataclass
@@ -50,20 +54,27 @@ class Runner:
             yield
 
     def last(
-        self, inputs: Mapping[str, Tensor], end: int, names: Sequence[str]
-    ) -> dict[str, Tensor]:
-        """The tensors named after `end` steps: a program alone takes but a few calls."""
+        self,
+        inputs: Mapping[str, Tensor],
+        end: int,
+        names: Sequence[str],
+        shown: Callable[[str, Tensor], Shown],
+    ) -> dict[str, Shown]:
+        """The tensors named after `end` steps, as shown: a program alone takes but a few calls.
+
+        shown: makes something of a name and its tensor, which others will write to.
+        """
         key = _key(inputs)
         pace = self.paces.get(key)
         simulation = None if pace is None else self.programs.simulation(key, inputs)
-        found = dict[str, Tensor]()
+        found = dict[str, Shown]()
         if pace is None or simulation is None:
             for state in self.states(inputs, [end], names, counting=False):
-                found = {name: self.executor.value(name, state).clone() for name in names}
+                found = {name: shown(name, self.executor.value(name, state)) for name in names}
             return found
         while simulation.time < end:
             simulation.advance(min(pace.steps, end - simulation.time))
-        found = {name: simulation.value(name).clone() for name in names}
+        found = {name: shown(name, simulation.value(name)) for name in names}
         self.programs.end(key, simulation)
         return found
 

@@ -161,7 +161,7 @@ static inline vi fire({arguments}
   {firing}
   s &= live;
   store(vs, v + d);
-  store(dvs, d);
+  if (dvs) store(dvs, d);
   return s;
 }}
 
@@ -193,7 +193,6 @@ int64_t site_part(const struct block* b, int64_t part, int64_t pieces) {{
   for (int64_t base = n * part / pieces / LINE * LINE, m; base < last; base += m) {{
     m = last - base < CHUNK ? last - base : CHUNK;
     float v[CHUNK + LANES] __attribute__((aligned(64)));
-    float spare[CHUNK + LANES] __attribute__((aligned(64)));
     vi fired = {{0}}, lane;
     for (int k = 0; k < LANES; k++) lane[k] = k;
     memcpy(v, estimates + base, m * 4);{begin_chunk}{load}
@@ -201,7 +200,7 @@ int64_t site_part(const struct block* b, int64_t part, int64_t pieces) {{
       if (t < start || t >= stop) {{ {add} continue; }}
       const float* eta = b->step_sizes + (past + t - start) * sizes;
       const float* theta = b->thresholds + (past + t - start) * bounds;
-      float* dv = increments ? increments + (t - start) * n + base : spare;
+      float* dv = increments ? increments + (t - start) * n + base : 0;
       uint8_t* bits = b->bits ? b->bits + ((t - start) * n + base) / 8 : 0;
       int64_t size = base % sizes, bound = base % bounds;
       for (int64_t j = 0, end; j < m; j = end) {{
@@ -209,7 +208,8 @@ int64_t site_part(const struct block* b, int64_t part, int64_t pieces) {{
         end = end < m ? end : m;
         int64_t whole = end - (end - j) % LANES, e = size - j, h = bound - j;
         for (; j < whole; j += LANES) {{
-          vi s = fire({passed} v + j, eta + e + j, theta + h + j, dv + j, (vi){{0}} == 0);
+          vi s = fire({passed} v + j, eta + e + j, theta + h + j, dv ? dv + j : 0,
+                      (vi){{0}} == 0);
           fired -= s;
           if (bits) mark(bits, j, s, LANES);
         }}
@@ -220,7 +220,7 @@ int64_t site_part(const struct block* b, int64_t part, int64_t pieces) {{
           memcpy(es, eta + e + whole, bytes); memcpy(hs, theta + h + whole, bytes);{tail}
           vi s = fire({beyond} v + whole, es, hs, o, lane < rest);
           fired -= s;
-          memcpy(dv + whole, o, bytes);
+          if (dv) memcpy(dv + whole, o, bytes);
           if (bits) mark(bits, whole, s, rest);
         }}
       }}

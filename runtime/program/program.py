@@ -69,7 +69,7 @@ class Program:
     room: int
     constants: tuple[Tensor, ...]
 
-    def at(self, library: Library, slots: int, buffers: int, gates: Sequence[int] = ()) -> Tensor:
+    def at(self, library: Library, slots: int, buffers: int, *gates: int) -> Tensor:
         """A copy that runs on this memory."""
         words = torch.empty_like(self.words)
         starts = (ctypes.c_int64 * (_GATES + len(gates)))(

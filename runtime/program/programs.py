@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,7 +24,7 @@ from onnx2snn.runtime.program.origin import Origin, origin
 from onnx2snn.runtime.program.program import Program, library
 from onnx2snn.runtime.program.recipe import Recipe, suits
 from onnx2snn.runtime.program.signal import UnsupportedError
-from onnx2snn.runtime.program.simulation import Simulation, fill
+from onnx2snn.runtime.program.simulation import Room, Simulation, fill
 from onnx2snn.runtime.program.writer import Slots
 from onnx2snn.runtime.state import State
 
@@ -35,7 +36,7 @@ class Prepared:
     besides:  what steps that are evaluated as they are read besides data.
     origin:   the memory for data of zeros, None where it is too large to outlive a call.
     programs: by time steps, and whether data enter.
-    idle:     memory and buffers of a simulation that has ended, for the next one.
+    idle:     the room of a simulation that has ended, for the next one.
     """
 
     recipe: Recipe
@@ -45,7 +46,7 @@ class Prepared:
     besides: Mapping[str, Tensor]
     origin: Origin | None
     programs: dict[tuple[int, bool], Program]
-    idle: list[tuple[Tensor, Tensor | None]] = field(default_factory=list)
+    idle: list[Room] = field(default_factory=list)
 
     def program(self, steps: int, first: bool = False) -> Program:
         """The program for a block of so many steps; data enter with the first one."""
@@ -74,15 +75,17 @@ class Prepared:
         if read is None:
             return None
         try:
-            memory, buffers = self.idle.pop()
+            room = self.idle.pop()
         except IndexError:
-            memory, buffers = torch.empty(slots.size, dtype=torch.uint8), None
+            room = Room(torch.empty(slots.size, dtype=torch.uint8), [*map(torch.empty_like, read)])
         if self.origin is not None:
-            self.origin.fill(memory)
+            self.origin.fill(room.memory)
         else:
             zeros = reference(executor, self.path, inputs).state
-            fill(memory, slots, zeros, executor.constants)
-        return Simulation(self.recipe.library, slots, memory, read, self.program, buffers)
+            fill(room.memory, slots, zeros, executor.constants)
+        for here, x in zip(room.data, read, strict=True):
+            ctypes.memmove(here.data_ptr(), x.data_ptr(), x.nbytes)
+        return Simulation(self.recipe.library, slots, room, self.program)
 
     def begin(self, inputs: Mapping[str, Tensor]) -> tuple[State, Simulation] | None:
         """A simulation at t = 0 and its state, without what moves."""
@@ -126,7 +129,7 @@ class Programs:
         """The memory of this simulation may serve the next one: nobody reads it any more."""
         prepared = self.known.get(key)
         if prepared is not None and prepared.recipe.slots is simulation.slots:
-            prepared.idle[:] = [(simulation.memory, simulation.buffers)]
+            prepared.idle[:] = [simulation.room]
 
     def prepare(
         self, key: Hashable, inputs: Mapping[str, Tensor], steps: int, threads: int

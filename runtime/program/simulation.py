@@ -24,50 +24,58 @@ def fill(memory: Tensor, slots: Slots, state: State, constants: Mapping[str, Ten
 
 
 @dataclass
-class Simulation:
-    """The memory of one simulation.
+class Room:
+    """Memory for one simulation at a time.
 
-    memory:   what outlives a block, in the order of `slots`.
-    data:     what enters with the first block.
+    memory:  what outlives a block, in the order of the slots.
+    data:    what enters with the first block.
+    buffers: what does not outlive a block.
+    placed:  programs with these addresses, by their steps and whether data enter.
+    """
+
+    memory: Tensor
+    data: Sequence[Tensor]
+    buffers: Tensor | None = None
+    placed: dict[tuple[int, bool], Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class Simulation:
+    """One simulation, in a room of its own.
+
     programs: that for a block of so many steps, the first one or a later one.
-    buffers:  what does not outlive a block.
-    placed:   programs of later blocks with the addresses of this memory, by the block's length.
     time:     steps done.
     """
 
     library: Library
     slots: Slots
-    memory: Tensor
-    data: Sequence[Tensor]
+    room: Room
     programs: Callable[[int, bool], Program]
-    buffers: Tensor | None = None
-    placed: dict[int, Tensor] = field(default_factory=dict)
     time: int = 0
 
     def advance(self, steps: int) -> None:
         """Run the next block."""
         program = self.programs(steps, not self.time)
-        words = self.placed.get(steps) if self.time else None
-        if words is None:
-            words = self._placed(program, not self.time)
+        words = self._placed(program, (steps, not self.time))
         if self.time:
             self._counters[0] = self.time
         self.library.run(words.data_ptr(), program.count, program.threads)
         self.time += steps
 
-    def _placed(self, program: Program, first: bool) -> Tensor:
-        if self.buffers is None or program.room > self.buffers.numel():
-            self.buffers = torch.empty(program.room, dtype=torch.uint8)
-            self.placed.clear()
-        memory = (self.memory.data_ptr(), self.buffers.data_ptr())
-        if first:
-            return program.at(self.library, *memory, [x.data_ptr() for x in self.data])
-        self.placed[program.steps] = words = program.at(self.library, *memory)
+    def _placed(self, program: Program, key: tuple[int, bool]) -> Tensor:
+        room = self.room
+        if room.buffers is None or program.room > room.buffers.numel():
+            room.buffers = torch.empty(program.room, dtype=torch.uint8)
+            room.placed.clear()
+        words = room.placed.get(key)
+        if words is None:
+            addresses = [x.data_ptr() for x in (room.memory, room.buffers, *room.data)]
+            words = room.placed[key] = program.at(self.library, *addresses)
         return words
 
     @property
     def _counters(self) -> Tensor:
-        return self.memory[: self.slots.counters].view(torch.int64)
+        return self.room.memory[: self.slots.counters].view(torch.int64)
 
     def count(self, state: State) -> None:
         """Let the state show the spikes so far."""
@@ -76,7 +84,7 @@ class Simulation:
 
     def value(self, name: str) -> Tensor:
         """A tensor that is kept in memory."""
-        return self.slots.values[name].of(self.memory)
+        return self.slots.values[name].of(self.room.memory)
 
     def show(self, state: State, names: Iterable[str] | None) -> None:
         """Let the state show the values of the tensors named, or of all."""
