@@ -17,7 +17,7 @@ from onnx2snn.runtime.program.writer import Writer
 from onnx2snn.runtime.vectors import LANES
 
 # Bytes of the largest weights; programs hold packed copies.
-MOST_WEIGHTS = 1 << 24
+MOST_WEIGHTS = 1 << 29
 
 
 def panels(weights: Tensor) -> Tensor:
