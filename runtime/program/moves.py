@@ -64,8 +64,7 @@ def pointwise(writer: Writer, operation: str, a: Signal, b: Signal | Tensor) -> 
 
 
 def _scaled(signal: Signal, factor: Tensor, result: Tensor) -> Spikes | None:
-    """The spikes of a signal times a factor; None where there are none, or memory's order changes.
-    """
+    """The spikes of a signal times a factor; None where there are none, or others lie in memory."""
     spikes, view = signal.buffer.spikes, signal.view
     same = view.shape == result.shape and view.stride() == result.stride()
     if spikes is None or spikes.factor is not None or not same or not signal.whole:

@@ -120,6 +120,33 @@ def test_a_memory_too_large_to_be_kept_is_made_anew(
     assert all(p.origin is None for p in session._runner.programs.known.values())
 
 
+def test_of_a_large_memory_one_sample_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    feeds = [feed("in_bytes", 3, seed) for seed in (1, 2)]
+    expected = [SpikingSession(spiking("in_bytes"), device="cpu").run(None, f) for f in feeds]
+    monkeypatch.setattr(origin, "KEPT", 20_000)
+    session = SpikingSession(spiking("in_bytes"), device="cpu")
+    for arrays, outputs in zip(feeds, expected, strict=True):
+        np.testing.assert_array_equal(session.run(None, arrays), outputs)
+    (prepared,) = session._runner.programs.known.values()
+    assert prepared is not None and prepared.origin is not None
+    pieces = prepared.origin.pieces
+    assert {piece.times for piece in pieces} == {1, 3}
+    assert sum(p.memory.numel() for p in pieces) < origin.KEPT < prepared.recipe.slots.size
+
+
+@pytest.mark.parametrize("points", [None, [3, 5]])
+def test_answers_outlive_the_simulation(points: list[int] | None) -> None:
+    session = SpikingSession(spiking("in_bytes"), device="cpu")
+    for _ in range(2):
+        (first,) = session.run(None, feed("in_bytes", 2, 1), at=points)
+        before = first.copy()
+        (other,) = session.run(None, feed("in_bytes", 2, 2), at=points)
+        np.testing.assert_array_equal(first, before)
+        assert not np.array_equal(first, other)
+    (prepared,) = session._runner.programs.known.values()
+    assert prepared is not None and len(prepared.idle) == 1
+
+
 def test_what_is_no_increment_is_evaluated_as_it_is() -> None:
     plan = SpikingSession(spiking("detours"), device="cpu").plan
     path = route(plan)
