@@ -49,6 +49,7 @@ bench-accuracy: $(STAMP)
 
 bench-speed: $(STAMP)
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.curves
 
 bench: bench-accuracy bench-speed
 	$(BIN)/python -m benchmarks.paper_size

@@ -6,11 +6,13 @@ python -m benchmarks.tables writes them between the markers there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.accuracy import ABLATIONS, CONFIGURATIONS, FEWER_SAMPLES
+from benchmarks.curves_tables import curve, sweep
 from benchmarks.markdown import markdown_table
 from benchmarks.paper_table import TIME_STEPS
 from benchmarks.results import read
@@ -176,6 +178,25 @@ def speed() -> str:
     return markdown_table(header, table)
 
 
+def speed_summary() -> str:
+    """What users ask first: a step, a single image, and how much faster than the paper's code."""
+    faster = {row["model"]: f"{row['faster']:.1f}" for row in read("peers", missing=[])}
+    table = [
+        [
+            FAMILIES[row["model"]],
+            f"{row['float32_batch_64']['step_per_forward']:.2f}",
+            f"{row['float32_batch_1']['run_ms']:.1f}",
+            faster.get(row["model"], MISSING),
+        ]
+        for row in read("speed", missing=[])
+    ]
+    header = [
+        *("network", "a time step of 64 images, in forwards of the ANN"),
+        *("32 time steps of one image, ms", "times faster than the paper's package"),
+    ]
+    return markdown_table(header, table)
+
+
 def peers() -> str:
     """Simulation of the same steps by the paper's own package and by ours."""
     rows = [
@@ -239,7 +260,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "calibration": calibration,
     "paper size": paper_size,
     "speed": speed,
+    "speed summary": speed_summary,
     "peers": peers,
+    "cost by time steps": partial(curve, "time steps", FAMILIES),
+    "cost by samples": partial(curve, "samples", FAMILIES),
+    "cost by threads": partial(curve, "threads", FAMILIES),
+    "speed by samples": partial(curve, "samples", FAMILIES, "of_dense_speed"),
+    "cost by depth": partial(sweep, "depth"),
+    "cost by width": partial(sweep, "width"),
     "torchvision": torchvision,
     "torchvision speed": torchvision_speed,
     "paper table": paper_summary,
