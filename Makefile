@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+TRITON := $(VENV)/triton
 ROOT := $(CURDIR)
 # One process per core with one thread each; a file's tests share what they have converted.
 PYTEST := -m pytest -q -n auto --dist loadfile
@@ -15,13 +16,18 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/$(PIP) -c constraints.txt --editable ".[test,lint]"
 	touch $@
 
+# Kernels for GPUs are tested in Triton's interpreter, which needs none.
+$(TRITON): $(STAMP)
+	$(BIN)/$(PIP) -c constraints.txt --editable ".[triton]" || echo "no Triton: its test is skipped"
+	touch $@
+
 demo: $(STAMP)
 	$(BIN)/python -m models.demo
 
-test: $(STAMP)
+test: $(TRITON)
 	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m "not slow" tests
 
-test-all: $(STAMP)
+test-all: $(TRITON)
 	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) tests
 
 # The wheel is where the mapping of ops/ and runtime/ is real; its tests run from elsewhere,

@@ -22,12 +22,14 @@ for target in (
     softmax.share(),
 ):
     for alphabet in ALPHABETS:
-        neurons, steps, period = 700, 3, 20
-        data = case(target, neurons, steps, period)
+        neurons, steps = 700, 3
+        data = case(target, neurons, steps, 20, 28)
         kernel = triton_kernel(target, alphabet)
         assert kernel is not None, target.name
         currents = torch.cumsum(torch.cat([data["x"][:, None], data["dx"]], 1), 1)[:, 1:]
-        eta, theta = (data[k].repeat(1, neurons // period) for k in ("eta", "theta"))
+        eta, theta = (
+            data[k].repeat(1, neurons // data[k].shape[1]) for k in ("eta", "theta")
+        )
         block = scan(data["v"], list(currents), eta, theta, target, ALPHABETS[alphabet])
         v, dv, ends = data["v"].clone(), torch.empty(steps, neurons), data["x"].clone()
         charges = [
