@@ -5,7 +5,7 @@ python -m benchmarks.curves [--rounds 5]
 The zoo's networks give the first three curves, plain convolutional networks with seeded weights
 the other two; the ANN runs in onnxruntime, and those in PyTorch as well. Beside each stands how
 fast the ANN's multiply-accumulates are simulated, against those of a large matrix product in
-PyTorch on as many threads: the floor of all that multiplies. Turns are taken as in benchmarks.speed.
+PyTorch on as many threads: the floor of all that multiplies. Turns are as in benchmarks.speed.
 """
 
 from __future__ import annotations

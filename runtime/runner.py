@@ -21,7 +21,6 @@ from onnx2snn.runtime.start import Opening, begin
 from onnx2snn.runtime.state import State
 from onnx2snn.runtime.threads import Pace, one_thread
 
-
 Shown = TypeVar("Shown")
 
 

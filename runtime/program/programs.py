@@ -28,6 +28,7 @@ from onnx2snn.runtime.program.simulation import Room, Simulation, fill
 from onnx2snn.runtime.program.writer import Slots
 from onnx2snn.runtime.state import State
 
+
 @dataclass(frozen=True)
 class Prepared:
     """Programs for inputs of the same shapes, and how simulations begin.

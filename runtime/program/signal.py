@@ -17,7 +17,9 @@ class UnsupportedError(Exception):
 
 @dataclass(frozen=True)
 class Spikes:
-    """Binary spikes behind increments: number n of a time step t is, in the order of memory,
+    """Binary spikes behind increments.
+
+    Number n of time step t is, in the order of memory,
 
         increment = (-1) ** bit[n] * step_sizes[t, n % S] * factor[n % F]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from onnx2snn.runtime.program.geometry import Kind, tables, together
-from onnx2snn.runtime.program.lookup_source import QUAD
+from onnx2snn.runtime.program.quads_source import QUAD
 from onnx2snn.runtime.program.signal import Signal
 from onnx2snn.runtime.program.writer import Place, Word, Writer, at
 

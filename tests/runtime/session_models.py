@@ -163,7 +163,9 @@ def in_bytes() -> onnx.ModelProto:
         NODE("Conv", ["r", w.draw("w2", 16, 8, 3, 3)], ["d"], pads=[1] * 4),
         NODE("Tanh", ["d"], ["t"], "tanh"),
         NODE("Mul", ["t", "gain"], ["m"]),
-        NODE("Conv", ["m", w.draw("w3", 24, 8, 3, 3)], ["e"], pads=[2] * 4, group=2, strides=[2, 2]),
+        NODE(
+            "Conv", ["m", w.draw("w3", 24, 8, 3, 3)], ["e"], pads=[2] * 4, group=2, strides=[2, 2]
+        ),
         NODE("Sigmoid", ["e"], ["s"], "sigmoid"),
         NODE("GlobalAveragePool", ["s"], ["p"]),
         NODE("Flatten", ["p"], ["f"]),

@@ -64,8 +64,8 @@ def converted(name: str, spikes: str = "binary") -> tuple[onnx.ModelProto, Array
     ]
     ann = build(nodes, {"x": ["N", *shape[1:]]}, {"y": None}, weights)
     x = rng.standard_normal(shape).astype("f")
-    options = {"time_steps": 5, "tuning": 0, "spikes": spikes}
-    return onnx2snn.convert(ann, {"x": rng.standard_normal((8, *shape[1:])).astype("f")}, **options), x
+    samples = {"x": rng.standard_normal((8, *shape[1:])).astype("f")}
+    return onnx2snn.convert(ann, samples, time_steps=5, tuning=0, spikes=spikes), x
 
 
 def answer(

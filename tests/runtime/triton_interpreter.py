@@ -27,9 +27,7 @@ for target in (
         kernel = triton_kernel(target, alphabet)
         assert kernel is not None, target.name
         currents = torch.cumsum(torch.cat([data["x"][:, None], data["dx"]], 1), 1)[:, 1:]
-        eta, theta = (
-            data[k].repeat(1, neurons // data[k].shape[1]) for k in ("eta", "theta")
-        )
+        eta, theta = (data[k].repeat(1, neurons // data[k].shape[1]) for k in ("eta", "theta"))
         block = scan(data["v"], list(currents), eta, theta, target, ALPHABETS[alphabet])
         v, dv, ends = data["v"].clone(), torch.empty(steps, neurons), data["x"].clone()
         charges = [
