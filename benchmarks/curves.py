@@ -16,6 +16,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -130,17 +131,14 @@ def main() -> None:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for network in NAMES:
-            for row in zoo_curves(network, folder, rounds):
-                rows.append(row)
-                print(row, flush=True)
+        zoo = (row for network in NAMES for row in zoo_curves(network, folder, rounds))
         sweeps = [("depth", depth, depth, WIDTH) for depth in DEPTHS]
         sweeps += [("width", width, DEPTH, width) for width in WIDTHS]
-        for sweep in sweeps:
-            rows.append(plain_row(*sweep, folder, rounds))
+        plain = (plain_row(*sweep, folder, rounds) for sweep in sweeps)
+        for row in chain(zoo, plain):
+            rows.append({**row, "load_average": [round(x, 1) for x in os.getloadavg()]})
             print(rows[-1], flush=True)
-    load = [round(x, 1) for x in os.getloadavg()]
-    print(write("curves", "python -m benchmarks.curves", [{**row, "load": load} for row in rows]))
+    print(write("curves", "python -m benchmarks.curves", rows))
 
 
 if __name__ == "__main__":

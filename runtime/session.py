@@ -149,8 +149,8 @@ class SpikingSession:
         points = [last] if at is None else list(at)
         wanted, inputs = self._checked_steps(points), self._inputs(feed)
         if at is None:
-            last_values = self._runner.last(inputs, last, self._output_names, self._output)
-            return [last_values[name] for name in names]
+            outputs = self._runner.last(inputs, last, self._output_names, self._output)
+            return [outputs[name] for name in names]
         states = self._runner.states(inputs, wanted, self._output_names, counting=False)
         found = {state.time: self._outputs(state) for state in states}
         return [np.stack([found[t][name] for t in points]) for name in names]

@@ -32,10 +32,13 @@ session = SpikingSession(sys.argv[1], device="cpu")
 arrays = dict(np.load(sys.argv[2]))
 expected = [session.run(None, arrays)[0] for _ in range(2)][1]
 child = os.fork()
+tasks = lambda: len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else None
+alone = tasks()
 found = [session.run(None, arrays)[0] for _ in range(3)]
 same = all(np.array_equal(x, expected) for x in found)
 if not child:
-    os._exit(0 if same else 1)
+    hired = alone is None or tasks() >= alone + 2
+    os._exit(0 if same and hired else 1)
 assert same and os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
 
