@@ -226,7 +226,7 @@ def test_any_number_of_threads_does_the_same(name: str, monkeypatch: pytest.Monk
 def test_the_zoo_spikes_bit_for_bit_as_the_executor_lets_it(name: str, samples: int) -> None:
     """Where PyTorch and the kernels add up vectors of the same lengths."""
     if torch.backends.cpu.get_cpu_capability() != "AVX512":
-        pytest.skip("oneDNN adds in another order")
+        pytest.skip("without AVX-512 oneDNN adds in another order than the kernels")
     model, images = zoo(name)
     arrays = {"image": images[-samples:]}
     session, other = SpikingSession(model, device="cpu"), carried_on(model)
