@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,6 +24,8 @@ class Binding:
     operands:    those for increments: constant summands removed, varying ones None.
     transparent: whether increments pass unchanged.
     synapses:    format in which increments are multiplied, None for their own.
+    whole:       whether all varying operands are numbers with a fraction.
+    result:      shape of the first result.
     apply:       the increments of the result from those of the varying operands, None where
                  the node has to be looked at each time.
     """
@@ -34,6 +36,8 @@ class Binding:
     operands: Operands
     transparent: bool
     synapses: torch.dtype | None
+    whole: bool
+    result: torch.Size
     apply: Bound | None
 
     def fits(self, operands: Operands) -> bool:
@@ -49,18 +53,27 @@ def bound_step(
 ) -> Binding:
     """The binding of a step that was applied to `operands` at t = 0."""
     shapes = {i: x.shape for i in sorted(step.varying) if (x := operands[i]) is not None}
-    increments = [_short(x, synapses) for x in increment_operands(step, operands)]
-    form = Form(step.node, increments, shapes, results[0].shape)
     whole = all(x is None or x.is_floating_point() for i, x in enumerate(operands) if i in shapes)
-    return Binding(
+    unbound = Binding(
         constants=[None if i in shapes else x for i, x in enumerate(operands)],
         shapes=shapes,
         signals=tuple((i, step.node.inputs[i]) for i in shapes),
-        operands=increments,
+        operands=[],
         transparent=is_transparent(step, operands, results),
         synapses=synapses,
-        apply=bind(form) if whole and synapses is None else None,
+        whole=whole,
+        result=results[0].shape,
+        apply=None,
     )
+    return rebound(step, unbound, unbound.constants)
+
+
+def rebound(step: LinearStep, known: Binding, constants: Operands) -> Binding:
+    """The same binding to constants of the same shapes."""
+    increments = [_short(x, known.synapses) for x in increment_operands(step, constants)]
+    form = Form(step.node, increments, known.shapes, known.result)
+    apply = bind(form) if known.whole and known.synapses is None else None
+    return replace(known, constants=constants, operands=increments, apply=apply)
 
 
 def _short(x: Tensor | None, synapses: torch.dtype | None) -> Tensor | None:

@@ -16,6 +16,7 @@ from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.precision import Arithmetic
 from onnx2snn.runtime.program.programs import Programs
 from onnx2snn.runtime.program.simulation import Simulation
+from onnx2snn.runtime.recording import Graphs, Recording, Recordings, record
 from onnx2snn.runtime.signals import Signals
 from onnx2snn.runtime.start import Opening, begin
 from onnx2snn.runtime.state import State
@@ -31,6 +32,7 @@ class Runner:
     block:      time steps that go through the graph in one call, None to choose by memory.
     memory:     bytes for the signals of such a block, None for what suits the device.
     time_steps: most steps that are asked for.
+    recordings: of time loops, None where the device records nothing.
     programs, openings, paces: of inputs of the shapes last met.
     """
 
@@ -39,6 +41,7 @@ class Runner:
     block: int | None
     memory: int | None
     time_steps: int
+    recordings: Recordings | None = None
     programs: Programs = field(init=False)
     openings: dict[Hashable, Opening] = field(default_factory=dict)
     paces: dict[Hashable, Pace] = field(default_factory=dict)
@@ -92,14 +95,18 @@ class Runner:
         counting: whether spikes are shown, too.
         """
         retain_memory()
+        opening = self.openings.get(_key(inputs))
         with self.arithmetic():
             state, pace, simulation = self._start(inputs, at[0])
+            recording = None
+            if opening is not None and opening is self.openings.get(_key(inputs)):
+                recording = self._recording(opening, inputs, at, names, state, pace)
+        if recording is not None:
+            yield from self._replayed(recording, state, progress)
+            return
         for end in at:
             with self.arithmetic(), one_thread(pace.alone and simulation is None):
-                while state.time < end:
-                    self._advance(state, simulation, min(pace.steps, end - state.time))
-                    if progress:
-                        progress(state.time)
+                self._advance_to(end, state, simulation, pace, progress)
                 if simulation is not None:
                     simulation.show(state, names)
                     if counting:
@@ -107,6 +114,45 @@ class Runner:
             yield state
         if simulation is not None:
             self.programs.end(_key(inputs), simulation)
+        elif self.recordings is not None:
+            self.recordings.seen = _kind(inputs, at, names)
+
+    def _recording(
+        self,
+        opening: Opening,
+        inputs: Mapping[str, Tensor],
+        at: Sequence[int],
+        names: Sequence[str] | None,
+        state: State,
+        pace: Pace,
+    ) -> Recording | None:
+        """The time loop from `state` on, which resumes an opening, where it has been recorded."""
+        if self.recordings is None or names is None:
+            return None
+
+        def advance(moving: State, end: int) -> None:
+            self._advance_to(end, moving, None, pace)
+
+        def made(graphs: Graphs) -> Recording:
+            return record(self.executor, graphs, state, opening, at, names, advance)
+
+        return self.recordings.take(_kind(inputs, at, names), state, opening, made)
+
+    def _replayed(
+        self, recording: Recording, state: State, progress: Callable[[int], None] | None
+    ) -> Iterator[State]:
+        assert self.recordings is not None
+        try:
+            with self.arithmetic():
+                recording.begin(state)
+            for again, shown in recording.points:
+                with self.arithmetic():
+                    again()
+                if progress:
+                    progress(shown.time)
+                yield shown
+        finally:
+            self.recordings.free()
 
     def _start(
         self, inputs: Mapping[str, Tensor], first: int
@@ -143,6 +189,19 @@ class Runner:
         size = torch.finfo(self.executor.dtype).bits // 8
         return block_length(self.executor.plan, state, size, self.memory, self.executor.device)
 
+    def _advance_to(
+        self,
+        end: int,
+        state: State,
+        simulation: Simulation | None,
+        pace: Pace,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        while state.time < end:
+            self._advance(state, simulation, min(pace.steps, end - state.time))
+            if progress:
+                progress(state.time)
+
     def _advance(self, state: State, simulation: Simulation | None, steps: int) -> None:
         if simulation is not None:
             simulation.advance(steps)
@@ -156,3 +215,8 @@ class Runner:
 def _key(inputs: Mapping[str, Tensor]) -> Hashable:
     """What simulations of the same kind have in common: threads and shapes."""
     return (torch.get_num_threads(), *((name, x.shape) for name, x in inputs.items()))
+
+
+def _kind(inputs: Mapping[str, Tensor], at: Sequence[int], names: Sequence[str] | None) -> Hashable:
+    """What simulations have in common that do the same but for their data."""
+    return (_key(inputs), tuple(at), None if names is None else tuple(names))

@@ -25,6 +25,7 @@ from onnx2snn.runtime.open import open_model
 from onnx2snn.runtime.parameters import constants_on, read_parameters
 from onnx2snn.runtime.plan import Plan, compile_plan
 from onnx2snn.runtime.precision import ARITHMETIC, PRECISIONS
+from onnx2snn.runtime.recording import recordings_on
 from onnx2snn.runtime.runner import Runner
 from onnx2snn.runtime.state import Parameters, State
 
@@ -51,7 +52,7 @@ class SpikingSession:
                spikes are the same whatever it is.
     memory:    bytes for the signals of such a block; None suits the device's caches.
     compile:   whether sites run as compiled kernels, in float32: on the CPU where there is a C
-               compiler, on a GPU by Triton.
+               compiler, on a GPU by Triton, where time loops are also recorded as CUDA graphs.
 
     Nothing is carried over from one call to the next. Raises ModelError for a file that
     cannot be run.
@@ -89,7 +90,8 @@ class SpikingSession:
             fused=FusedSites(self._plan, parameters, constants, self._device) if compiled else None,
         )
         self._parameters = parameters
-        self._runner = Runner(executor, arithmetic, block, memory, self.time_steps)
+        recordings = recordings_on(self._device) if compile else None
+        self._runner = Runner(executor, arithmetic, block, memory, self.time_steps, recordings)
         self._output_types = {info.name: info.dtype for info in self._plan.graph.outputs}
         self._output_names = list(self._output_types)
 

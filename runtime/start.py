@@ -27,7 +27,7 @@ from onnx2snn.runtime.plan import (
 from onnx2snn.runtime.state import State
 
 # Most bytes of tensors at t = 0 that outlive a call; of more, only shapes are kept.
-KEPT = 16 << 20
+KEPT = {"cpu": 16 << 20, "cuda": 1 << 30}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _begun(executor: Executor, inputs: Mapping[str, Tensor]) -> tuple[State, Ope
             constant.update(known)
         elif index in steps or isinstance(step, SiteStep):
             steady.update({n: value for n, value in known.items() if n in read})
-        if _bytes(steady.values()) > KEPT:
+        if _bytes(steady.values()) > KEPT.get(executor.device.type, 0):
             steps, steady = fixed, {}
     return state, Opening(
         steps=steps,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import gcd, prod
 
@@ -32,6 +32,7 @@ class Layout:
     order:  axes from the outermost to the innermost.
     period: neurons after which step sizes repeat.
     step_sizes, thresholds: shape [T, neurons after which these repeat, once or several times].
+    readings: of windows, by the shape of what they lie in.
     """
 
     shape: torch.Size
@@ -39,6 +40,7 @@ class Layout:
     period: int
     step_sizes: Tensor
     thresholds: Tensor
+    readings: dict[torch.Size, Reading | None] = field(default_factory=dict, compare=False)
 
     @cached_property
     def inverse(self) -> tuple[int, ...]:
@@ -80,6 +82,11 @@ class Layout:
 
     def reading(self, windows: Windows, shape: torch.Size, device: torch.device) -> Reading | None:
         """How the neurons' windows lie in a tensor; None where kernels cannot tell."""
+        if shape not in self.readings:
+            self.readings[shape] = self._found(windows, shape, device)
+        return self.readings[shape]
+
+    def _found(self, windows: Windows, shape: torch.Size, device: torch.device) -> Reading | None:
         axes = range(len(shape) - len(windows.geometries), len(shape))
         first, last = (self.order.index(axis) for axis in (axes[0], axes[-1]))
         if self.order[first : last + 1] != tuple(axes) or shape.numel() >= MOST_PLACES:

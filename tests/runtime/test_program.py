@@ -78,7 +78,8 @@ def run(row: Row, threads: int, reverse: bool) -> tuple[torch.Tensor, torch.Tens
     node = Node(op_type, tuple(map(str, range(len(operands)))), ("y",), attributes)
     names = tuple((i, str(i)) for i in moving)
     constants = bound.operands
-    binding = Binding(constants, bound.shapes, names, constants, False, None, bind(bound))
+    kept = (constants, bound.shapes, names, constants)
+    binding = Binding(*kept, False, None, True, bound.result, bind(bound))
     step = BoundStep(0, node, binding, signals, bound.result)
     result = BY_OP_TYPE[op_type](writer, step)
     result.buffer.last = len(writer.instructions)

@@ -13,7 +13,7 @@ from onnx2snn.runtime.start import steady_steps
 from onnx2snn.runtime.threads import one_thread
 
 
-@pytest.mark.parametrize("kept", [start.KEPT, 0])
+@pytest.mark.parametrize("kept", [start.KEPT, {}])
 @pytest.mark.parametrize("name", MODELS)
 def test_later_calls_are_as_the_first(
     name: str, kept: int, monkeypatch: pytest.MonkeyPatch
