@@ -19,7 +19,7 @@ from torch import Tensor
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.lowering import Lowering
 from onnx2snn.ops.operator import Attribute, SpikingOperator, is_paper
-from onnx2snn.ops.target import Predicate, Target, decimal
+from onnx2snn.ops.target import Predicate, Rowwise, Target, decimal
 
 
 def square() -> Target:
@@ -64,7 +64,9 @@ def normalised(axes: tuple[int, ...], epsilon: float) -> Target:
         m = ReduceMean (X1, axes) c = Sub (X1, m) q = Mul (c, c) v = ReduceMean (q, axes)
         s = Add (v, epsilon) d = Sqrt (s) Y = Div (c, d)
     """
-    return Target(name, 1, function, body, {"epsilon": epsilon})
+    over_row = Target("(x1-x2)*x3", 3, lambda x, m, r: (x - m) * r)
+    rowwise = Rowwise(axes, epsilon, True, over_row)
+    return Target(name, 1, function, body, {"epsilon": epsilon}, rowwise=rowwise)
 
 
 def normalise(

@@ -35,6 +35,7 @@ class Target:
     constants: the scalars that the bodies name, in the precision of the operands.
     fires:     when a binary neuron fires, if not where v >= f.
     windowed:  what f is over the members of windows, where it is that.
+    rowwise:   what f is over a neuron's row, where it is that.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Target:
     constants: Mapping[str, float] = field(default_factory=dict, hash=False)
     fires: Predicate | None = None
     windowed: Windowed | None = None
+    rowwise: Rowwise | None = None
 
     def __call__(self, *currents: Tensor) -> Tensor:
         """f(x_1, ..., x_k), elementwise or along the axes that the function names."""
@@ -51,7 +53,9 @@ class Target:
 
     @property
     def over_members(self) -> Target:
-        """f as an elementwise function of `members`."""
+        """f as an elementwise function: of `members`, or of x, m and r of a `Rowwise`."""
+        if self.rowwise is not None:
+            return self.rowwise.function
         return self if self.windowed is None else self.windowed.function
 
     def members(self, *currents: Tensor) -> list[Tensor]:
@@ -67,6 +71,21 @@ class Windowed:
     """An elementwise function of the members of windows over the last axes of one current."""
 
     windows: Windows
+    function: Target
+
+
+@dataclass(frozen=True)
+class Rowwise:
+    """An elementwise function of x and two numbers of its row: m and r = 1 / sqrt(q + epsilon).
+
+    axes:     of a row, counted from the last.
+    centred:  m = mean(x) and q = mean((x - m)^2) if so, else m = 0 and q = mean(x^2).
+    function: of (x, m, r).
+    """
+
+    axes: tuple[int, ...]
+    epsilon: float
+    centred: bool
     function: Target
 
 

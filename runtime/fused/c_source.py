@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 
 from onnx2snn.runtime.fused.expression import Expression, Instruction
-from onnx2snn.runtime.fused.operands_source import OWN, Operands
+from onnx2snn.runtime.fused.operands_source import LINE, OWN, Operands
 from onnx2snn.runtime.vectors import LANES
 
-CHUNK = 512
 MOST_OPERANDS = 16
 
 # Polynomials and quotients of them are least-squares fits, within 3 units in the last place of
@@ -22,7 +21,7 @@ PRELUDE = r"""
 #include <stdint.h>
 #include <string.h>
 #define CHUNK @CHUNK@
-#define LINE 16
+#define LINE @LINE@
 #define LANES @LANES@
 #ifdef __AVX__
 #include <immintrin.h>
@@ -188,10 +187,10 @@ int64_t site_part(const struct block* b, int64_t part, int64_t pieces) {{
   const float *const *currents = b->currents, *const *changes = b->changes;
   float *const *results = b->results;
   const int64_t *rows = b->rows, *from = b->from, *to = b->to, *strides = b->strides;
-  const int64_t last = part + 1 < pieces ? n * (part + 1) / pieces / LINE * LINE : n;
+  const int64_t last = part + 1 < pieces ? n * (part + 1) / pieces / {unit} * {unit} : n;
   int64_t spikes = 0;
-  for (int64_t base = n * part / pieces / LINE * LINE, m; base < last; base += m) {{
-    m = last - base < CHUNK ? last - base : CHUNK;
+  for (int64_t base = n * part / pieces / {unit} * {unit}, m; base < last; base += m) {{
+    m = last - base < {chunk} ? last - base : {chunk};
     float v[CHUNK + LANES] __attribute__((aligned(64)));
     vi fired = {{0}}, lane;
     for (int k = 0; k < LANES; k++) lane[k] = k;
@@ -240,23 +239,30 @@ int64_t site(const struct block* b) {{
 """
 
 
-def c_source(expression: Expression, alphabet: str, operands: Operands = OWN) -> str:
-    """The source of a site kernel for a target function and a spike alphabet."""
+def c_source(
+    expression: Expression, alphabet: str, operands: Operands = OWN, constants: str = ""
+) -> str:
+    """The source of a site kernel for a target function and a spike alphabet.
+
+    constants: definitions that the operands' pieces use.
+    """
     arity = expression.arity
 
     def each(template: str) -> str:
+        if operands.together:
+            return template
         return "".join(template.format(i=i) for i in range(arity))
 
-    statements = [operands.value.format(i=i) for i in range(arity)]
-    statements += [_statement(i) for i in expression.instructions]
+    values = [operands.value.format(i=i) for i in range(1 if operands.together else arity)]
+    statements = values + [_statement(i) for i in expression.instructions]
     kernel = KERNEL.format(
-        tensors=arity if operands is OWN else 1,
+        tensors=operands.of(arity),
         arguments=each(operands.argument),
         body="\n  ".join(statements),
         result=_literal(expression.result),
         firing=FIRING[alphabet],
         fields=operands.fields,
-        helpers=operands.helpers,
+        helpers=constants + operands.helpers,
         begin_chunk=operands.begin.format(arity=arity),
         load=each(operands.load),
         charge=each(operands.charge),
@@ -266,5 +272,8 @@ def c_source(expression: Expression, alphabet: str, operands: Operands = OWN) ->
         spare=each(operands.spare),
         tail=each(operands.tail),
         store=each(operands.store),
+        chunk=operands.chunk,
+        unit=operands.unit,
     )
-    return PRELUDE.replace("@CHUNK@", str(CHUNK)).replace("@LANES@", str(LANES)) + kernel
+    prelude = PRELUDE.replace("@CHUNK@", str(operands.capacity))
+    return prelude.replace("@LANES@", str(LANES)).replace("@LINE@", str(LINE)) + kernel

@@ -7,6 +7,8 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import lcm
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +17,15 @@ from onnx2snn.ops.target import Target
 from onnx2snn.runtime.fused.build import build
 from onnx2snn.runtime.fused.c_source import FIRING, MOST_OPERANDS, c_source
 from onnx2snn.runtime.fused.expression import trace
-from onnx2snn.runtime.fused.operands_source import OWN, WINDOWED
+from onnx2snn.runtime.fused.operands_source import (
+    CHUNK,
+    LINE,
+    LONGEST_CHUNK,
+    OWN,
+    ROWS,
+    WINDOWED,
+    row_constants,
+)
 
 # Neurons times steps below which a second thread costs more than it brings.
 ALONE = 1 << 15
@@ -41,6 +51,25 @@ class Reading:
         return self.places.data_ptr(), self.places.shape[1], self.inside, self.run
 
 
+class Row(NamedTuple):
+    """How kernels walk through neurons that see their whole row.
+
+    length: of a row, which is contiguous.
+    unit:   neurons that threads take or leave together: a multiple of rows and of lines.
+    chunk:  neurons that a kernel takes at once.
+    """
+
+    length: int
+    unit: int
+    chunk: int
+
+    @staticmethod
+    def of(length: int) -> Row | None:
+        """The walk through rows of a length; None where they are too long for a kernel."""
+        unit = lcm(length, LINE)
+        return Row(length, unit, max(1, CHUNK // unit) * unit) if unit <= LONGEST_CHUNK else None
+
+
 @dataclass(frozen=True)
 class Charge:
     """One operand of a site during a block; all tensors contiguous.
@@ -50,6 +79,7 @@ class Charge:
     result:  where x after the block goes, None where nobody reads it.
     reading: how windows lie in it, where the target is a function of those. Kernels leave `result`
              to `settle` then.
+    row:     what neurons see of it, where the target is a function of their whole row.
     """
 
     current: Tensor
@@ -58,6 +88,14 @@ class Charge:
     start: int = 0
     result: Tensor | None = None
     reading: Reading | None = None
+    row: Row | None = None
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        """Arguments of a kernel, behind those of every operand."""
+        if self.row is not None:
+            return self.row
+        return () if self.reading is None else self.reading.words
 
     @property
     def stop(self) -> int:
@@ -115,7 +153,7 @@ class SiteKernel:
                 *(c.start for c in charges),
                 *(c.stop for c in charges),
                 *(c.current.numel() for c in charges),
-                *(word for c in charges if c.reading for word in c.reading.words),
+                *(word for c in charges for word in c.words),
             ),
         )
         return self.function(block.buffer_info()[0])
@@ -125,10 +163,12 @@ def site_kernel(target: Target, alphabet: str) -> SiteKernel | None:
     """The kernel of a site, None where none can be made: eager code takes over."""
     if alphabet not in FIRING:
         return None
-    over = target.over_members
+    over, rowwise = target.over_members, target.rowwise
     expression = trace(over) if over.arity <= MOST_OPERANDS else None
     if expression is None:
         return None
+    if rowwise is not None:
+        return _compiled(c_source(expression, alphabet, ROWS, row_constants(rowwise)))
     return _compiled(c_source(expression, alphabet, OWN if over is target else WINDOWED))
 
 

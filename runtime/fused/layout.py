@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from onnx2snn.ops.windows import Windows
-from onnx2snn.runtime.fused.c_source import CHUNK
-from onnx2snn.runtime.fused.kernel import Reading
+from onnx2snn.runtime.fused.kernel import Reading, Row
+from onnx2snn.runtime.fused.operands_source import CHUNK
 from onnx2snn.runtime.state import Parameters
 
 CHANNELS_LAST = (0, 2, 3, 1)
@@ -94,6 +94,14 @@ class Layout:
         extents = [shape[axis] for axis in axes]
         run = prod(shape[axis] for axis in self.order[last + 1 :])
         return Reading(windows.places(extents, device), prod(extents), run)
+
+    def row(self, axes: Sequence[int]) -> Row | None:
+        """The walk through rows over `axes`, counted from the last; None where kernels cannot."""
+        rank = len(self.order)
+        found = {axis + rank for axis in axes}
+        if set(self.order[rank - len(axes) :]) != found:
+            return None
+        return Row.of(prod(self.shape[axis] for axis in found))
 
 
 def layout_of(parameters: Parameters, shape: torch.Size) -> Layout | None:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onnx2snn.ops.target import Rowwise
+
+# Neurons of a chunk, as a rule and at most, and of what it is a multiple, for whole cache lines.
+CHUNK = 512
+LONGEST_CHUNK = 4096
+LINE = 16
+
 
 @dataclass(frozen=True)
 class Operands:
     """Pieces of source, each once for every operand i of the target function.
+
+    tensors:  that operands are read from; None for as many as operands.
+    together: whether pieces come once for all operands.
+    capacity: most neurons of a chunk, `chunk`: how many, `unit`: what parts are multiples of.
 
     fields:   of the block of arguments, behind those that every kernel has.
     helpers:  functions of their own.
@@ -34,6 +45,15 @@ class Operands:
     spare: str
     tail: str
     store: str
+    tensors: int | None = None
+    together: bool = False
+    capacity: int = CHUNK
+    chunk: str = "CHUNK"
+    unit: str = "LINE"
+
+    def of(self, operands: int) -> int:
+        """Tensors, for a target function of so many operands."""
+        return operands if self.tensors is None else self.tensors
 
 
 OWN = Operands(
@@ -121,8 +141,84 @@ static inline int spans(const struct block* b, int64_t base, int64_t m, int arit
     spare="",
     tail="",
     store="",
+    tensors=1,
 )
 """Operands are the members of windows over one tensor, whose currents others keep.
 
 A neuron n lies in run n / run; that is window w = n / run % windows of one part of the tensor,
 which has `inside` runs, and its member i is the run at places[i * windows + w]."""
+
+ROWS = Operands(
+    fields="int64_t row, unit, chunk;",
+    helpers="""
+/* Of every row: its mean, and 1 / sqrt of its variance and epsilon, for each of its neurons. */
+#if LANES == 8 && defined(__AVX__)
+static inline float total(vf x) {
+  __m128 s = _mm256_castps256_ps128((__m256)x) + _mm256_extractf128_ps((__m256)x, 1);
+  s += _mm_movehl_ps(s, s);
+  return s[0] + s[1];
+}
+#else
+static inline float total(vf x) {
+  for (int k = LANES / 2; k; k /= 2) for (int j = 0; j < k; j++) x[j] += x[j + k];
+  return x[0];
+}
+#endif
+static inline void statistics(const float* x, int64_t m, int64_t row, float* means,
+                              float* factors) {
+  for (int64_t base = 0; base < m; base += row) {
+    const float* xs = x + base;
+    int64_t whole = row - row % LANES, j;
+    vf sums = {0}, squares = {0};
+    float mean = 0, square = 0;
+    if (CENTRED) {
+      for (j = 0; j < whole; j += LANES) sums += load(xs + j);
+      for (mean = total(sums); j < row; j++) mean += xs[j];
+      mean /= row;
+    }
+    for (j = 0; j < whole; j += LANES) { vf c = load(xs + j) - mean; squares += c * c; }
+    for (square = total(squares); j < row; j++) square += (xs[j] - mean) * (xs[j] - mean);
+    float factor = 1.0f / __builtin_sqrtf(square / row + EPSILON);
+    for (j = 0; j < whole; j += LANES)
+      store(means + base + j, splat(mean)), store(factors + base + j, splat(factor));
+    for (; j < row; j++) means[base + j] = mean, factors[base + j] = factor;
+  }
+}
+""",
+    begin="",
+    argument="const float* xs, const float* means, const float* factors, ",
+    value="vf x0 = load(xs), x1 = load(means), x2 = load(factors);",
+    load="""
+    float x[CHUNK + LANES] __attribute__((aligned(64)));
+    float means[CHUNK + LANES] __attribute__((aligned(64))), factors[CHUNK + LANES];
+    memcpy(x, currents[0] + base, m * 4);""",
+    charge="""
+      if (from[0] <= t && t < to[0]) {
+        const float* d = changes[0] + (t - from[0]) * strides[0] + base;
+        for (int j = 0; j < m; j++) x[j] += d[j];
+      }
+      if (start <= t && t < stop) statistics(x, m, b->row, means, factors);""",
+    add="",
+    passed="x + j, means + j, factors + j,",
+    beyond="x + whole, means + whole, factors + whole,",
+    spare="",
+    tail="",
+    store="""
+    if (results[0]) memcpy(results[0] + base, x, m * 4);""",
+    tensors=1,
+    together=True,
+    capacity=LONGEST_CHUNK,
+    chunk="b->chunk",
+    unit="b->unit",
+)
+"""Operands are a tensor and two numbers of each of its rows, `row` neurons long.
+
+Chunks and parts are multiples of `unit`, which is one of rows and lines."""
+
+
+def row_constants(rowwise: Rowwise) -> str:
+    """What the helpers of `ROWS` must know."""
+    return f"""
+#define CENTRED {int(rowwise.centred)}
+#define EPSILON {float(rowwise.epsilon)!r}f
+"""

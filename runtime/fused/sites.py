@@ -178,14 +178,19 @@ class FusedSites:
             reading = layout.reading(step.site.target.windowed.windows, value.shape, self.device)
             if reading is None:
                 return None
+        row = None
+        if step.site.target.rowwise is not None:
+            row = layout.row(step.site.target.rowwise.axes)
+            if row is None or value.shape != layout.shape:
+                return None
         if name not in self.plan.varying:
             shape = layout.shape if reading is None else value.shape
-            return Charge(self._static(name, shape, layout, state), 1, reading=reading)
+            return Charge(self._static(name, shape, layout, state), 1, reading=reading, row=row)
         rows = layout.rows(value.shape) if reading is None else 1
         if not rows or (change is None and course is not None and course.moving is not None):
             return None
         if change is None:
-            return Charge(layout.flat(value), rows, reading=reading)
+            return Charge(layout.flat(value), rows, reading=reading, row=row)
         result = None
         if course is None and self.last_reader.get(name) == index:
             if rows == 1:
@@ -194,7 +199,7 @@ class FusedSites:
             else:
                 result = value.new_empty(value.numel())
         changes = layout.flat(change.values, 1)
-        return Charge(layout.flat(value), rows, changes, change.start, result, reading)
+        return Charge(layout.flat(value), rows, changes, change.start, result, reading, row)
 
     def value(self, name: str, state: State) -> Tensor:
         """A tensor of the state, or a constant."""

@@ -24,7 +24,10 @@ BLOCK = 512
 
 @dataclass(frozen=True)
 class TritonKernel:
-    """Charge, fire and update over the steps of a block, state in registers."""
+    """Charge, fire and update over the steps of a block, state in registers.
+
+    A program of the kernel runs so many neurons, or rows of about as many together.
+    """
 
     function: Any
 
@@ -43,13 +46,20 @@ class TritonKernel:
         end = max((part[1], *(c.stop for c in moving)))
         n, spikes = estimates.numel(), torch.zeros((), dtype=torch.int64, device=estimates.device)
         operands = [argument for charge in charges for argument in _arguments(charge)]
-        grid = ((n + BLOCK - 1) // BLOCK,)
-        self.function[grid](
+        row = charges[0].row
+        if row is None:
+            sizes, programs = {"BLOCK": BLOCK}, (n + BLOCK - 1) // BLOCK
+        else:
+            width = 1 << (row.length - 1).bit_length()
+            rows = max(1, BLOCK // width)
+            sizes = {"ROWS": rows, "WIDTH": width}
+            programs = (n // row.length + rows - 1) // rows
+        self.function[(programs,)](
             *operands,
             *(estimates, step_sizes, thresholds, step_sizes.shape[1], thresholds.shape[1]),
             *(increments, spikes),
             *(n, begin, end, *part),
-            BLOCK=BLOCK,
+            **sizes,
         )
         return spikes
 
@@ -61,16 +71,17 @@ def _arguments(charge: Charge) -> list[Any]:
         windows = (reading.places.shape[1], reading.inside, reading.run)
         return [charge.current, changes, charge.current.numel(), *span, reading.places, *windows]
     result = torch.empty_like(charge.current) if charge.result is None else charge.result
+    if charge.row is not None:
+        return [charge.current, changes, result, *span, charge.row.length]
     return [charge.current, changes, result, charge.rows, *span]
 
 
 def triton_kernel(target: Target, alphabet: str) -> TritonKernel | None:
     """The kernel of a site, None where none can be made: eager code takes over."""
-    over = target.over_members
-    expression = trace(over)
+    expression = trace(target.over_members)
     if expression is None or importlib.util.find_spec("triton") is None:
         return None
-    return _compiled(triton_source(expression, alphabet, windowed=over is not target))
+    return _compiled(triton_source(expression, alphabet, target.windowed or target.rowwise))
 
 
 @cache

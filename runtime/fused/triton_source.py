@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onnx2snn.ops.target import Rowwise, Windowed
 from onnx2snn.runtime.fused.expression import Expression, Instruction
 
 _INFIX = {
@@ -19,6 +20,10 @@ _CALLS = {
     **{"exp": "tl.exp", "log": "tl.log", "erf": "tl.erf", "sqrt": "tl.sqrt_rn"},
     **{"floor": "tl.floor", "ceil": "tl.ceil", "log1p": "log1p", "tanh": "tanh"},
 }
+_CONSTANTS = """
+CENTRED = tl.constexpr({centred})
+EPSILON = tl.constexpr({epsilon!r})
+"""
 _FIRING = {
     "binary": """
         s = v >= g
@@ -29,7 +34,7 @@ _FIRING = {
 }
 _HEAD = """import triton
 import triton.language as tl
-
+{constants}
 
 @triton.jit
 def log1p(x):
@@ -50,14 +55,13 @@ def tanh(x):
 @triton.jit
 def site({operands}
          v_ptr, eta_ptr, theta_ptr, sizes, bounds, dv_ptr, spikes_ptr, n, begin, end, start, stop,
-         BLOCK: tl.constexpr):
-    index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    inside = index < n
+         {sizes}):
+{index}
     v = tl.load(v_ptr + index, inside, 0.0)
-    fired = tl.zeros([BLOCK], tl.int32)
+    fired = tl.zeros({shape}, tl.int32)
 {load}
     for step in range(begin, end):
-        t = tl.zeros([BLOCK], tl.int64) + step
+        t = tl.zeros({shape}, tl.int64) + step
 {charge}
         firing = inside & (t >= start) & (t < stop)
         eta = tl.load(eta_ptr + (t - start) * sizes + index % sizes, firing, 0.0)
@@ -70,7 +74,7 @@ def site({operands}
         fired += (s & firing).to(tl.int32)
     tl.store(v_ptr + index, v, inside)
 {store}
-    tl.atomic_add(spikes_ptr, tl.sum(fired, 0).to(tl.int64))
+    tl.atomic_add(spikes_ptr, tl.sum(fired).to(tl.int64))
 """
 
 
@@ -93,7 +97,9 @@ def _literal(value: str | float) -> str:
 class _Operands:
     """Pieces of source: the arguments, and what is done about every operand i.
 
-    begin: before any of it.
+    begin:    before any of it.
+    together: whether pieces come once for all operands.
+    index:    which neurons a program runs, `shape`: how many, and `sizes`: how it is told.
     """
 
     arguments: str
@@ -101,6 +107,11 @@ class _Operands:
     load: str
     charge: str
     store: str
+    together: bool = False
+    sizes: str = "BLOCK: tl.constexpr"
+    shape: str = "[BLOCK]"
+    index: str = """    index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = index < n"""
 
 
 _OWN = _Operands(
@@ -128,17 +139,49 @@ _WINDOWED = _Operands(
     store="",
 )
 _WINDOWED_ARGUMENTS = "x_ptr, dx_ptr, size, first, last, places_ptr, windows, cells, run,"
+_ROWS = _Operands(
+    arguments="x_ptr, dx_ptr, y_ptr, first, last, length,",
+    begin="",
+    load="    x = tl.load(x_ptr + index, inside, 0.0)",
+    charge="""        x += tl.load(dx_ptr + (t - first) * n + index,
+                     inside & (t >= first) & (t < last), 0.0)
+        mean = tl.sum(x, 1) / length if CENTRED else tl.sum(x, 1) * 0.0
+        centred = tl.where(inside, x - mean[:, None], 0.0)
+        factor = 1.0 / tl.sqrt_rn(tl.sum(centred * centred, 1) / length + EPSILON)
+        x0, x1, x2 = x, mean[:, None], factor[:, None]""",
+    store="    tl.store(y_ptr + index, x, inside)",
+    together=True,
+    sizes="ROWS: tl.constexpr, WIDTH: tl.constexpr",
+    shape="[ROWS, WIDTH]",
+    index="""    rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    columns = tl.arange(0, WIDTH)
+    index = rows[:, None] * length + columns[None, :]
+    inside = (columns[None, :] < length) & (index < n)""",
+)
 
 
-def triton_source(expression: Expression, alphabet: str, windowed: bool = False) -> str:
-    """The source of a module whose function `site` is the kernel."""
-    operands = _WINDOWED if windowed else _OWN
+def triton_source(expression: Expression, alphabet: str, over: Windowed | Rowwise | None) -> str:
+    """The source of a module whose function `site` is the kernel.
+
+    over: what the operands of the expression are, if not the site's own.
+    """
+    operands, arguments, constants = _OWN, None, ""
+    if isinstance(over, Windowed):
+        operands, arguments = _WINDOWED, _WINDOWED_ARGUMENTS
+    if isinstance(over, Rowwise):
+        operands, arguments = _ROWS, _ROWS.arguments
+        constants = _CONSTANTS.format(centred=over.centred, epsilon=float(over.epsilon))
 
     def each(template: str) -> str:
-        return "\n".join(template.format(i=i) for i in range(expression.arity))
+        count = 1 if operands.together else expression.arity
+        return "\n".join(template.format(i=i) for i in range(count))
 
     return _HEAD.format(
-        operands=_WINDOWED_ARGUMENTS if windowed else each(operands.arguments).replace("\n", " "),
+        constants=constants,
+        operands=arguments or each(operands.arguments).replace("\n", " "),
+        sizes=operands.sizes,
+        shape=operands.shape,
+        index=operands.index,
         load=operands.begin + each(operands.load),
         charge=each(operands.charge),
         body="\n".join(_statement(i) for i in expression.instructions),

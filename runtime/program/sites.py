@@ -23,6 +23,7 @@ class Operand:
 
     spare:   where that is where others may still read the old one; None if it is in place.
     reading: how windows lie in it, as arguments of the kernel, which then leaves the value alone.
+    row:     how the kernel walks through its rows, likewise, where neurons see their whole row.
     """
 
     slot: Slot
@@ -31,6 +32,7 @@ class Operand:
     steps: int = 0
     spare: Buffer | None = None
     reading: tuple[Word, ...] = ()
+    row: tuple[Word, ...] = ()
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -76,7 +78,7 @@ class SiteWriter:
             *(estimates.place, writer.constant(layout.step_sizes)),
             *(writer.constant(layout.thresholds), Wanted(result.buffer), bits),
             *(word for words in zip(*(x.words for x in operands), strict=True) for word in words),
-            *(word for x in operands for word in x.reading),
+            *(word for x in operands for word in (*x.reading, *x.row)),
             spikes=writer.slots.spikes(number),
         )
         for operand in operands:
@@ -90,11 +92,11 @@ class SiteWriter:
     def _operand(self, writer: Writer, name: str, layout: Layout, step: SiteStep) -> Operand:
         site, static = step.site.name, name not in self.shapes
         shape = self.values(name).shape if static else self.shapes[name]
-        reading = self._reading(writer, shape, layout, step)
+        reading, row = self._reading(writer, shape, layout, step), _row(shape, layout, step)
         if static:
             spread = shape if reading else layout.shape
             slot = writer.slots.slot("static", name, spread, layout.order, site)
-            return Operand(slot, reading=reading)
+            return Operand(slot, reading=reading, row=row)
         rows = 1 if reading else layout.rows(shape)
         if not rows or name not in self.signals:
             raise UnsupportedError("an operand that the kernel cannot spread")
@@ -103,7 +105,7 @@ class SiteWriter:
         if reading:
             return Operand(slot, 1, at(signal), writer.steps, reading=reading)
         spare = None if rows == 1 else writer.room(slot.size)
-        return Operand(slot, rows, at(signal), writer.steps, spare)
+        return Operand(slot, rows, at(signal), writer.steps, spare, row=row)
 
     def _reading(
         self, writer: Writer, shape: torch.Size, layout: Layout, step: SiteStep
@@ -116,3 +118,14 @@ class SiteWriter:
         if found is None:
             raise UnsupportedError("windows that the kernel cannot find")
         return (writer.constant(found.places), *found.words[1:])
+
+
+def _row(shape: torch.Size, layout: Layout, step: SiteStep) -> tuple[Word, ...]:
+    """How the kernel walks through rows; () where the target is no function of rows."""
+    rowwise = step.site.target.rowwise
+    if rowwise is None:
+        return ()
+    found = layout.row(rowwise.axes)
+    if found is None or shape != layout.shape:
+        raise UnsupportedError("rows that the kernel cannot walk through")
+    return tuple(found)

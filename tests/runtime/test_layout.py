@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from onnx2snn.runtime.fused.c_source import CHUNK
 from onnx2snn.runtime.fused.layout import WIDEST, layout_of
+from onnx2snn.runtime.fused.operands_source import CHUNK
 from onnx2snn.runtime.state import Parameters
 
 STEPS = 3

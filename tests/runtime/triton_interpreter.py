@@ -3,6 +3,7 @@
 A script, since the interpreter is chosen when Triton is first imported.
 """
 
+import test_fused_rows
 import test_fused_windows
 import torch
 from test_fused import case
@@ -44,3 +45,10 @@ for alphabet in ALPHABETS:
         kernel = triton_kernel(test_fused_windows.TARGET, alphabet)
         assert kernel is not None, "windows"
         test_fused_windows.check(kernel, alphabet, moving)
+
+for target in test_fused_rows.TARGETS:
+    for alphabet in ALPHABETS:
+        kernel = triton_kernel(target, alphabet)
+        assert kernel is not None, target.name
+        for shape in ((3, 2, 5), (7, 9, 24)):
+            test_fused_rows.check(kernel, target, alphabet, shape)
