@@ -61,6 +61,7 @@ ABLATION_STEPS = 100
 TUNING = "onnx2snn.calibration.tuning.tune"
 # Only the given samples.
 NONE_MADE = {f"{TUNING}.samples_to_learn_from": lambda *_: 0}
+TWO_SITES = "two sites of a LayerNormalization"
 ABLATIONS: dict[str, dict[str, Any]] = {
     "all parts": {},
     "no tuning": {},
@@ -70,6 +71,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no thresholds of single neurons": {f"{TUNING}.MOST_THRESHOLDS": 0},
     "no damping": {"onnx2snn.ops.surrogate.DAMPING": 1.0},
     "no error of sites": {f"{TUNING}.SITE_WEIGHT": 0.0},
+    "no averaging": {"onnx2snn.calibration.tuning.average.Average.settle": lambda *_: None},
+    TWO_SITES: {},
 }
 
 
@@ -153,8 +156,9 @@ def ablation(case: Case) -> Iterator[Row]:
     """One part taken out at a time."""
     for name, replaced in ABLATIONS.items():
         tuning = 0 if name == "no tuning" else ABLATION_STEPS
+        settings = {"layer_norm": "decomposed"} if name == TWO_SITES else {}
         with _patched(replaced):
-            yield case.row(name, time_steps=8, tuning=tuning)
+            yield case.row(name, time_steps=8, tuning=tuning, **settings)
 
 
 def calibration(case: Case) -> Iterator[Row]:

@@ -8,6 +8,7 @@ from small_models import FC1, FC2, NODE, RELU, model, samples, value
 
 import onnx2snn
 from onnx2snn.calibration.ann import open_onnxruntime
+from onnx2snn.calibration.tuning.average import Average
 from onnx2snn.calibration.tuning.budget import (
     BATCH,
     FEWEST_STEPS,
@@ -118,6 +119,23 @@ def test_batches_visit_every_sample_and_rates_decay():
     assert sorted(seen[:10].tolist()) == sorted(seen[10:].tolist()) == list(range(10))
     rates = [_rate(step, 50) for step in range(50)]
     assert rates[0] < rates[4] <= max(rates) and rates[-1] < 0.1
+
+
+def test_the_mean_of_the_last_steps():
+    """A parameter that wanders about 3 settles there; where it came from does not count."""
+    x = torch.tensor([100.0, 100.0])
+    average = Average([x], 200)
+    for step in range(200):
+        x.copy_(torch.tensor([3.0 + (-1) ** step, 3.0]) if step > 50 else 100.0)
+        average.update()
+    average.settle()
+    assert abs(float(x[0]) - 3) < 0.1 and abs(float(x[1]) - 3) < 1e-4
+    single = torch.ones(1)
+    alone = Average([single], 1)
+    single.fill_(2.0)
+    alone.update()
+    alone.settle()
+    assert float(single) == 2
 
 
 def test_tuning_belongs_to_the_calibrated_schedule():

@@ -2,19 +2,22 @@
 
 A layer-by-layer walk cannot know what downstream sites need of a trajectory. Here the whole
 simulation is differentiated, with the slope of `ops.surrogate` in place of the sign's, and Adam
-(Kingma & Ba, 2015) moves step sizes, thresholds and initial estimates. Weights stay untouched,
-no label is read. It learns from the given samples and, where those are few, from others made of
-them. The tuned parameters are kept only if they do better on samples held out.
+(Kingma & Ba, 2015) moves step sizes, thresholds and initial estimates, whose mean over the last
+steps is taken. Weights stay untouched, no label is read. It learns from the given samples and,
+where those are few, from others made of them. The tuned parameters are kept only if they do better
+on samples of which half are held out.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from onnx2snn.calibration.task import SMALLEST_VARIANCE, Network, Task
+from onnx2snn.calibration.tuning.average import Average
 from onnx2snn.calibration.tuning.budget import (
     Cost,
     affordable_steps,
@@ -30,9 +33,9 @@ from onnx2snn.runtime.state import Parameters, State
 RATE = 0.1
 # With more steps than this the steps get finer, and so must the search.
 COARSE_STEPS = 16
-LAST_RATE = 0.05
+LAST_RATE = 0.02
 WARM_UP = 5
-BETAS = (0.9, 0.98)
+BETAS = (0.9, 0.95)
 SITE_WEIGHT = 2.0
 # What one spike per neuron and time step costs, in squared relative error, in a window of
 # PRICED_STEPS; with T steps, in which errors fall about like 1/T, (PRICED_STEPS / T)^2 of it.
@@ -41,7 +44,8 @@ SPIKE_WEIGHT = {"binary": 0.0, "ternary": 0.1}
 PRICED_STEPS = 4
 # What thresholds of single neurons may add to a file, in numbers.
 MOST_THRESHOLDS = 1 << 21
-HELD_OUT = 0.125
+# The last samples judge: of these, the first half is learnt from too, the other half is held out.
+JUDGING = 0.125
 
 Progress = Callable[[int, int], None]
 # n -> the task on n samples, or on as many as there are and can be made.
@@ -106,8 +110,9 @@ def _batches(samples: int, size: int, generator: torch.Generator) -> Iterator[Te
 
 
 def _rate(step: int, steps: int) -> float:
-    """Factor of the learning rate: a short warm-up, then linear decay."""
-    return min((step + 1) / (WARM_UP + 1), 1 - (1 - LAST_RATE) * step / steps)
+    """Factor of the learning rate: a short warm-up, then half a wave of a cosine."""
+    wave = 0.5 + 0.5 * math.cos(math.pi * step / steps)
+    return min((step + 1) / (WARM_UP + 1), LAST_RATE + (1 - LAST_RATE) * wave)
 
 
 def _clean(tensors: list[Tensor]) -> None:
@@ -136,9 +141,9 @@ def tuned(
         return dict(chosen)
     wide = more(samples_to_learn_from(cost_of_sample))
     lesson = wide if wide.is_finite else task
-    held_out = int(HELD_OUT * lesson.samples)
-    training = lesson.samples - held_out
-    judge = torch.arange(training if held_out else 0, lesson.samples)
+    judging = int(JUDGING * lesson.samples)
+    training = lesson.samples - judging // 2
+    judge = torch.arange(lesson.samples - judging if judging else 0, lesson.samples)
     size = batch_size(cost_of_sample, task.windows.length, training)
     batches = _batches(training, size, torch.Generator().manual_seed(0))
     found = _descend(lesson, chosen, batches, steps, progress)
@@ -173,6 +178,8 @@ def _descend(
     groups = [group for knob in knobs.values() for group in knob.groups(rate)]
     optimiser = torch.optim.Adam(groups, betas=BETAS)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
+    tensors = [x for group in optimiser.param_groups for x in group["params"]]
+    average = Average(tensors, steps)
     for step in range(steps):
         network.parameters.update({name: knob.parameters() for name, knob in knobs.items()})
         rows = next(batches)
@@ -181,11 +188,13 @@ def _descend(
         loss = loss + spike_cost(task, state)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        _clean([x for group in optimiser.param_groups for x in group["params"]])
+        _clean(tensors)
         optimiser.step()
         schedule.step()
+        average.update()
         if progress:
             progress(step + 1, steps)
+    average.settle()
     return {name: knob.chosen() for name, knob in knobs.items()}
 
 
