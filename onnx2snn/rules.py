@@ -27,7 +27,7 @@ class Encoding:
 class Options:
     """What the caller asks of matching.
 
-    layer_norm: "decomposed" or "fused"; of RMS and instance normalization as well.
+    layer_norm: "fused" or "decomposed"; of RMS and instance normalization as well.
     max_pool:   "tree", "fused" or "chain".
     exclude:    node names or operator types, shell patterns allowed, to leave analog.
     neurons:    attributes common to all spiking nodes (spikes, schedule).
@@ -36,7 +36,7 @@ class Options:
     encoding:   of the network's input; None to present it as it is.
     """
 
-    layer_norm: str = "decomposed"
+    layer_norm: str = "fused"
     max_pool: str = "fused"
     exclude: tuple[str, ...] = ()
     neurons: Mapping[str, str] | None = None

@@ -18,6 +18,7 @@ AUTO = "auto"
 PRESETS = ("paper",)
 NEURONS = ("signgd", *INTEGRATING)
 INPUTS = ("direct", "poisson")
+FUSED, DECOMPOSED = "fused", "decomposed"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Settings:
     schedule:   "calibrated", "exponential", "inverse" or "constant".
     step_size, decay: of a closed-form schedule, None for its default.
     spikes:     "binary" or "ternary".
-    layer_norm: "decomposed" (two sites) or "fused" (one site); RMS and instance normalization too.
+    layer_norm: "fused" (one site) or "decomposed" (two sites); RMS and instance normalization too.
+                None for the former, or what the preset has.
     max_pool:   "tree" (sites of two inputs) or "fused" (one for all of a window, Relu included).
     softmax:    "fused" (one site) or "decomposed" (maximum, powers, their shares).
     quantization: of a quantised model: "exact" (every rounding of a signal is a site) or "smooth"
@@ -58,7 +60,7 @@ class Settings:
     step_size: float | None = None
     decay: float | None = None
     spikes: str = "binary"
-    layer_norm: str = "decomposed"
+    layer_norm: str | None = None
     max_pool: str = "fused"
     softmax: str = "fused"
     quantization: str = "exact"
@@ -91,7 +93,7 @@ class Settings:
             ("input", self.input, INPUTS),
             ("schedule", self.schedule, SCHEDULE_NAMES),
             ("spikes", self.spikes, tuple(ALPHABETS)),
-            ("layer norm", self.layer_norm, ("decomposed", "fused")),
+            ("layer norm", self.layer_norm or FUSED, (FUSED, DECOMPOSED)),
             ("max pool", self.max_pool, ("tree", "fused")),
             ("softmax", self.softmax, ("fused", "decomposed")),
             ("quantization", self.quantization, ("exact", "smooth")),
@@ -156,12 +158,12 @@ class Settings:
         if self.preset:
             encoding = Encoding("current")
             return Options(
-                "decomposed", "chain", self.exclude, neurons, "decomposed", encoding=encoding
+                DECOMPOSED, "chain", self.exclude, neurons, DECOMPOSED, encoding=encoding
             )
         random = self.integrating and self.input == "poisson"
         encoding_or_none = Encoding("poisson", self.seed) if random else None
         return Options(
-            self.layer_norm,
+            self.layer_norm or FUSED,
             self.max_pool,
             self.exclude,
             neurons,

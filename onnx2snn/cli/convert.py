@@ -48,10 +48,9 @@ from onnx2snn.saving import save
 @click.option("--spikes", type=click.Choice(list(ALPHABETS)), default="binary", show_default=True)
 @click.option(
     "--layer-norm",
-    type=click.Choice(["decomposed", "fused"]),
-    default="decomposed",
-    show_default=True,
-    help="LayerNormalization and its kin as the paper's two sites, or as one.",
+    type=click.Choice(["fused", "decomposed"]),
+    show_default="fused",
+    help="LayerNormalization and its kin as one site, or as the paper's two.",
 )
 @click.option(
     "--softmax",

@@ -86,7 +86,8 @@ def test_a_site_without_onnx_form_is_named(
 ) -> None:
     norm = NODE("LayerNormalization", ["h", "g"], ["r"], "norm")
     proto = model([FC1, norm, FC2], g=np.ones(8, np.float32))
-    spiking = onnx2snn.convert(proto, {"x": samples(32, 4)}, time_steps=3, tuning=0)
+    data = {"x": samples(32, 4)}
+    spiking = onnx2snn.convert(proto, data, time_steps=3, tuning=0, layer_norm="decomposed")
     whole = network.compile_plan
 
     def stripped(graph: Any) -> Any:

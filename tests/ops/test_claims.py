@@ -101,8 +101,8 @@ def test_behind_another_site(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", NORMALISATIONS)
-def test_claim_of_fused_normalization(source: str) -> None:
-    assert error(FIRST[source], False, layer_norm="fused") <= BY_SOURCE[source].claim
+def test_claim_of_decomposed_normalization(source: str) -> None:
+    assert error(FIRST[source], False, layer_norm="decomposed") <= BY_SOURCE[source].claim
 
 
 def test_error_of_decomposed_softmax() -> None:
