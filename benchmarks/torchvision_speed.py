@@ -3,7 +3,8 @@
 python -m benchmarks.torchvision_speed [--threads 2] [--rounds 3] [NAME...]
 
 Seeded weights and a schedule of closed form: what is measured is not accuracy. torchvision is
-installed as for benchmarks.torchvision_models; turns are taken as in benchmarks.speed.
+installed as for benchmarks.torchvision_models; turns are taken as in benchmarks.speed. Rows of
+networks that are not named are kept.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 
 import onnx2snn
-from benchmarks.results import write
+from benchmarks.results import read, write
 from benchmarks.speed import open_ann, ratio
 from benchmarks.torchvision_models import exported, image_shape
 
@@ -56,12 +57,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    rows = []
+    rows = {row["model"]: row for row in read("torchvision_speed", missing=[])}
     for name in arguments.names:
         row = measure(name, arguments.threads, arguments.rounds)
-        rows.append({**row, "load_average": [round(x, 1) for x in os.getloadavg()]})
-        print(rows[-1], flush=True)
-    print(write("torchvision_speed", "python -m benchmarks.torchvision_speed", rows))
+        rows[name] = {**row, "load_average": [round(x, 1) for x in os.getloadavg()]}
+        print(rows[name], flush=True)
+    found = [rows[name] for name in NAMES if name in rows]
+    print(write("torchvision_speed", "python -m benchmarks.torchvision_speed", found))
 
 
 if __name__ == "__main__":
