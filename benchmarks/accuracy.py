@@ -156,7 +156,7 @@ def ablation(case: Case) -> Iterator[Row]:
     """One part taken out at a time."""
     for name, replaced in ABLATIONS.items():
         tuning = 0 if name == "no tuning" else ABLATION_STEPS
-        settings = {"layer_norm": "decomposed"} if name == TWO_SITES else {}
+        settings: dict[str, Any] = {"layer_norm": "decomposed"} if name == TWO_SITES else {}
         with _patched(replaced):
             yield case.row(name, time_steps=8, tuning=tuning, **settings)
 
