@@ -151,7 +151,6 @@ which has `inside` runs, and its member i is the run at places[i * windows + w].
 ROWS = Operands(
     fields="int64_t row, unit, chunk;",
     helpers="""
-/* Of every row: its mean, and 1 / sqrt of its variance and epsilon, for each of its neurons. */
 #if LANES == 8 && defined(__AVX__)
 static inline float total(vf x) {
   __m128 s = _mm256_castps256_ps128((__m256)x) + _mm256_extractf128_ps((__m256)x, 1);
@@ -164,6 +163,7 @@ static inline float total(vf x) {
   return x[0];
 }
 #endif
+/* Of every row: its mean, and 1 / sqrt of its variance and epsilon, for each of its neurons. */
 static inline void statistics(const float* x, int64_t m, int64_t row, float* means,
                               float* factors) {
   for (int64_t base = 0; base < m; base += row) {
