@@ -34,6 +34,7 @@ class Options:
     softmax:    "fused" or "decomposed".
     quantization: "exact" or "smooth".
     encoding:   of the network's input; None to present it as it is.
+    residual_relu: "difference" or "whole".
     """
 
     layer_norm: str = "fused"
@@ -43,6 +44,7 @@ class Options:
     softmax: str = "fused"
     quantization: str = "exact"
     encoding: Encoding | None = None
+    residual_relu: str = "difference"
 
     @property
     def integrating(self) -> bool:

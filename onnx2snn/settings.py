@@ -19,6 +19,7 @@ PRESETS = ("paper",)
 NEURONS = ("signgd", *INTEGRATING)
 INPUTS = ("direct", "poisson")
 FUSED, DECOMPOSED = "fused", "decomposed"
+DIFFERENCE, WHOLE = "difference", "whole"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ class Settings:
     layer_norm: "fused" (one site) or "decomposed" (two sites); RMS and instance normalization too.
                 None for the former, or what the preset has.
     max_pool:   "tree" (sites of two inputs) or "fused" (one for all of a window, Relu included).
+    residual_relu: of a Relu behind a residual sum, neurons send the "difference" to the shortcut,
+                which bypasses them, or the "whole". None for the former where all sites fire at
+                once; where they wait for each other, a shortcut saves no waiting.
     softmax:    "fused" (one site) or "decomposed" (maximum, powers, their shares).
     quantization: of a quantised model: "exact" (every rounding of a signal is a site) or "smooth"
                 (only those that are activations, the others are left out).
@@ -62,6 +66,7 @@ class Settings:
     spikes: str = "binary"
     layer_norm: str | None = None
     max_pool: str = "fused"
+    residual_relu: str | None = None
     softmax: str = "fused"
     quantization: str = "exact"
     tuning: int | None = None
@@ -95,6 +100,7 @@ class Settings:
             ("spikes", self.spikes, tuple(ALPHABETS)),
             ("layer norm", self.layer_norm or FUSED, (FUSED, DECOMPOSED)),
             ("max pool", self.max_pool, ("tree", "fused")),
+            ("residual relu", self.residual_relu or WHOLE, (DIFFERENCE, WHOLE)),
             ("softmax", self.softmax, ("fused", "decomposed")),
             ("quantization", self.quantization, ("exact", "smooth")),
         )
@@ -111,7 +117,7 @@ class Settings:
         what = f"the preset '{self.preset}'" if self.preset else f"--dynamics {self.dynamics}"
         if self.preset and self.integrating:
             raise UsageError(f"{what} is made of signGD neurons, not {self.dynamics}")
-        own = ["windows", "layer_norm", "softmax"]
+        own = ["windows", "layer_norm", "softmax", "residual_relu"]
         if self.integrating:
             own += ["schedule", "spikes", "step_size", "decay"]
         if self.tuning:
@@ -158,10 +164,17 @@ class Settings:
         if self.preset:
             encoding = Encoding("current")
             return Options(
-                DECOMPOSED, "chain", self.exclude, neurons, DECOMPOSED, encoding=encoding
+                DECOMPOSED,
+                "chain",
+                self.exclude,
+                neurons,
+                DECOMPOSED,
+                encoding=encoding,
+                residual_relu=WHOLE,
             )
         random = self.integrating and self.input == "poisson"
         encoding_or_none = Encoding("poisson", self.seed) if random else None
+        at_once = parse_offset(self.windows) == 0
         return Options(
             self.layer_norm or FUSED,
             self.max_pool,
@@ -170,12 +183,14 @@ class Settings:
             self.softmax,
             self.quantization,
             encoding_or_none,
+            self.residual_relu or (DIFFERENCE if at_once else WHOLE),
         )
 
     @property
     def of_the_ann(self) -> Options:
         """Matching whose sites, on the ANN's values, are the ANN's own tensors."""
-        return Options(max_pool="tree", exclude=self.exclude, neurons={"dynamics": "signgd"})
+        neurons = {"dynamics": "signgd"}
+        return Options(max_pool="tree", exclude=self.exclude, neurons=neurons, residual_relu=WHOLE)
 
 
 def _check_time_steps(time_steps: Any) -> None:

@@ -1,6 +1,7 @@
 """Spiking operators: each one once, with the neuron dynamics beside them."""
 
 from onnx2snn.ops.abs import ABS
+from onnx2snn.ops.add_relu import ADD_RELU
 from onnx2snn.ops.atan import ATAN
 from onnx2snn.ops.celu import CELU
 from onnx2snn.ops.clip import CLIP
@@ -56,6 +57,7 @@ OPERATORS: tuple[SpikingOperator, ...] = (
     ABS,
     ACOS,
     ACOSH,
+    ADD_RELU,
     ASIN,
     ASINH,
     ATAN,

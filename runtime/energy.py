@@ -1,8 +1,10 @@
 """Spikes, synaptic operations and the energy estimate (METHOD section 5).
 
 At 45 nm an accumulate costs 0.9 pJ and a multiply-accumulate 4.6 pJ (Horowitz, ISSCC 2014).
-A spike costs one accumulate at every synapse it reaches. Where several sites merge before a
-weighted operator (residual sums), the operator is charged the mean of their firing rates.
+A spike costs one accumulate at every synapse it reaches: where the spikes of several sites come
+together in front of a weighted operator (residual sums), it is charged the sum of their rates, in
+proportion where each reaches some of the elements (Concat), and for a product of two signals that
+of both.
 Operators that see only the input, which does not change over time, cost their
 multiply-accumulates once; behind an input encoded as an analog current they cost them at every
 time step.
@@ -10,13 +12,26 @@ time step.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from onnx2snn.runtime.plan import ConstantStep, Plan, SiteStep
+from torch import Tensor
+
+from onnx2snn.runtime.plan import ConstantStep, DifferenceStep, Plan, SiteStep
 from onnx2snn.runtime.state import State
 
 ACCUMULATE_PJ = 0.9
 MULTIPLY_ACCUMULATE_PJ = 4.6
+
+
+Count = TypeVar("Count", float, Tensor)
+
+
+def energy_ratio(sops: Count, input_macs: int, ann_macs: int) -> Count:
+    """Energy of accumulates and multiply-accumulates over that of the ANN's."""
+    snn = ACCUMULATE_PJ * sops + MULTIPLY_ACCUMULATE_PJ * input_macs
+    return snn / max(MULTIPLY_ACCUMULATE_PJ * ann_macs, 1e-30)
 
 
 @dataclass(frozen=True)
@@ -52,35 +67,96 @@ class Account:
     @property
     def energy_ratio(self) -> float:
         """Energy of the SNN over that of the ANN."""
-        snn = ACCUMULATE_PJ * self.sops + MULTIPLY_ACCUMULATE_PJ * self.input_macs
-        return snn / max(MULTIPLY_ACCUMULATE_PJ * self.ann_macs, 1e-30)
+        return energy_ratio(self.sops, self.input_macs, self.ann_macs)
 
 
 def account(plan: Plan, state: State) -> Account:
     """The account of a simulation in its present state."""
-    analog = {step.site.name for step in plan.sites if step.neuron == "current"}
+    analog = _analog(plan)
     spikes = {name: int(n) for name, n in state.spikes.items() if name not in analog}
-    reaching = dict[frozenset[str], tuple[int, int]]()
-    sops, input_macs = 0.0, 0
-    for index, macs in state.macs.items():
-        step = plan.steps[index]
-        if isinstance(step, SiteStep):
-            continue
-        if isinstance(step, ConstantStep):
-            input_macs += macs
-            continue
-        if step.upstream & analog:
-            input_macs += macs * state.time
-            continue
-        if step.upstream not in reaching:
-            fired = sum(spikes[name] for name in step.upstream)
-            reaching[step.upstream] = fired, sum(state.neurons[name] for name in step.upstream)
-        fired, population = reaching[step.upstream]
-        sops += macs * fired / max(population, 1)
+    reached = synapses(plan, state)
     return Account(
         spikes=sum(spikes.values()),
         neurons=sum(n for name, n in state.neurons.items() if name not in analog),
-        sops=sops,
-        input_macs=input_macs,
+        sops=sum(fired * reached[name] for name, fired in spikes.items()),
+        input_macs=input_macs(plan, state),
         ann_macs=sum(state.macs.values()),
     )
+
+
+def input_macs(plan: Plan, state: State) -> int:
+    """Multiply-accumulates of operators that see only the input."""
+    analog = _analog(plan)
+    total = 0
+    for index, macs in state.macs.items():
+        step = plan.steps[index]
+        if isinstance(step, ConstantStep):
+            total += macs
+        elif not isinstance(step, SiteStep) and step.upstream & analog:
+            total += macs * state.time
+    return total
+
+
+def synapses(plan: Plan, state: State) -> dict[str, float]:
+    """Synapses that a spike of each site reaches, mean over its neurons."""
+    reached = _reached(plan, state)
+    analog = _analog(plan)
+    found = dict.fromkeys(state.neurons, 0.0)
+    for index, macs in state.macs.items():
+        step = plan.steps[index]
+        if isinstance(step, SiteStep | ConstantStep) or step.upstream & analog:
+            continue
+        operands = [reached[step.node.inputs[i]] for i in step.varying]
+        for stream in operands if isinstance(step, DifferenceStep) else [_together(operands)]:
+            for name, share in stream.items():
+                found[name] += macs * share / max(state.neurons[name], 1)
+    return found
+
+
+def _analog(plan: Plan) -> set[str]:
+    return {step.site.name for step in plan.sites if step.neuron == "current"}
+
+
+# Of every site whose spikes reach a tensor, the share of the tensor's elements they reach.
+Shares = Mapping[str, float]
+
+
+def _reached(plan: Plan, state: State) -> dict[str, Shares]:
+    """The sites that reach each varying tensor without passing through another site."""
+    reached: dict[str, Shares] = {}
+    for step in plan.steps:
+        if isinstance(step, ConstantStep):
+            continue
+        if isinstance(step, SiteStep):
+            reached[step.site.output] = {step.site.name: 1.0}
+            continue
+        names = [step.node.inputs[i] for i in step.varying]
+        shares = [reached[name] for name in names]
+        if step.node.op_type == "Concat":
+            whole = max(state.shapes[step.node.outputs[0]].numel(), 1)
+            parts = [state.shapes[name].numel() / whole for name in names]
+            joined = _beside(shares, parts)
+        else:
+            joined = _together(shares)
+        reached.update(dict.fromkeys(step.node.outputs, joined))
+    return reached
+
+
+def _together(shares: Sequence[Shares]) -> Shares:
+    """Of a sum: a site that comes in several ways has one synapse for all of them."""
+    if len(shares) == 1:
+        return shares[0]
+    joined: dict[str, float] = {}
+    for operand in shares:
+        for name, share in operand.items():
+            joined[name] = max(share, joined.get(name, 0.0))
+    return joined
+
+
+def _beside(shares: Sequence[Shares], parts: Sequence[float]) -> Shares:
+    """Of tensors side by side, each `parts` of the whole."""
+    joined: dict[str, float] = {}
+    for operand, part in zip(shares, parts, strict=True):
+        for name, share in operand.items():
+            joined[name] = joined.get(name, 0.0) + part * share
+    return joined

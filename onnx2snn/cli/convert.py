@@ -67,6 +67,12 @@ from onnx2snn.saving import save
     help="MaxPool as the paper's tree of sites with two inputs, or as one site per window.",
 )
 @click.option(
+    "--residual-relu",
+    type=click.Choice(["difference", "whole"]),
+    show_default="difference, whole with windows",
+    help="Behind a residual sum and its Relu, send what differs from the shortcut, or the whole.",
+)
+@click.option(
     "--quantization",
     type=click.Choice(["exact", "smooth"]),
     default="exact",

@@ -23,7 +23,8 @@ class Row:
     domain:     maps unit normal numbers into the range the operator is measured on.
     shape:      of one sample when the claim is measured; the channel axis comes last.
     stored:     further operands of the source that are attributes of the spiking node.
-    behind:     the operand that another site writes where the claim is measured behind one.
+    behind:     the operands that other sites write where the claim is measured behind some; one
+                that is named twice has two in a row.
     nodes:      ONNX text that computes y from x0, x1, ... where the source is no single node.
     """
 
@@ -34,7 +35,7 @@ class Row:
     domain: Callable[[Array], Array] = lambda x: x
     shape: tuple[int, ...] = (16, 4)
     stored: tuple[Array, ...] = ()
-    behind: int = 0
+    behind: tuple[int, ...] = (0,)
     nodes: str = ""
 
     @property
@@ -139,6 +140,11 @@ def chosen(source: str, comparison: str, *operands: Array) -> Row:
     return Row(source, operands, nodes=nodes)
 
 
+def rectified_sum(*operands: Array) -> Row:
+    """Relu of a sum whose second operand has one site more behind it."""
+    return Row("AddRelu", operands, nodes="s = Add (x0, x1) y = Relu (s)", behind=(0, 1, 1))
+
+
 def whole(x: Array) -> Array:
     """Numbers that are often equal."""
     return np.round(x).astype(np.float32)
@@ -147,6 +153,9 @@ def whole(x: Array) -> Array:
 # The first row of every operator is the one whose claim is measured.
 ROWS = [
     unary("Abs"),
+    rectified_sum(f(3, 7), f(3, 7)),
+    rectified_sum(f(3, 1), f(3, 7)),
+    rectified_sum(f(3, 7), f(7)),
     unary("Atan"),
     unary("Celu"),
     unary("Celu", alpha=0.4),
@@ -227,7 +236,7 @@ ROWS = [
     inside("Atanh", 0.9),
     unary("Ceil"),
     unary("Cosh"),
-    Row("Div", (f(3, 7), positive(0.5)(f(3, 7))), domain=positive(0.5), behind=1),
+    Row("Div", (f(3, 7), positive(0.5)(f(3, 7))), domain=positive(0.5), behind=(1,)),
     Row("Div", (f(3, 7), positive(0.5)(f(7)))),
     unary("Floor"),
     Row("GlobalLpPool", (f(2, 3, 5, 4),), shape=(3, 5, 4)),

@@ -69,12 +69,13 @@ def graph_of(
 
 
 def source_nodes(row: Row, operands: Sequence[str]) -> list[NodeProto]:
-    """The source's nodes between `operands` (the first of them called x0 in text) and y."""
+    """The source's nodes between `operands` (x0, x1, .. in text) and y."""
     if row.nodes:
         text = f"g ({', '.join(f'float[] x{n}' for n in range(4))}) => (float[] y) {{{row.nodes}}}"
         nodes = list(parser.parse_graph(text).node)
+        called = {f"x{n}": operand for n, operand in enumerate(operands)}
         for node in nodes:
-            node.input[:] = [operands[0] if name == "x0" else name for name in node.input]
+            node.input[:] = [called.get(name, name) for name in node.input]
         return nodes
     if row.source in ("FakeQuantize", "DynamicFakeQuantize"):
         return quantised(row, operands)

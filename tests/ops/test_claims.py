@@ -47,9 +47,9 @@ def model_of(row: Row, upstream: bool) -> onnx.ModelProto:
     inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in signals]
     nodes = []
     operands = [*signals, *constants(row)]
-    if upstream:
-        nodes.append(helper.make_node("Mish", [f"x{row.behind}"], ["before"], "before"))
-        operands[row.behind] = "before"
+    for i, n in enumerate(row.behind if upstream else ()):
+        nodes.append(helper.make_node("Mish", [operands[n]], [f"before{i}"], f"before{i}"))
+        operands[n] = f"before{i}"
     nodes.extend(source_nodes(row, operands))
     output = helper.make_tensor_value_info(
         "y", TensorProto.FLOAT, [None] * (row.rank if row.stored else len(shape))
@@ -78,7 +78,8 @@ def error(row: Row, upstream: bool, **settings: Any) -> float:
         model, data(row, 128, 1), time_steps=TIME_STEPS, tuning=0, **settings
     )
     kinds = [node.op_type for node in spiking.graph.node]
-    assert kinds == ["SpikingMish"] * upstream + [f"Spiking{row.source}"]
+    before = len(row.behind) if upstream else 0
+    assert kinds == ["SpikingMish"] * before + [f"Spiking{row.source}"]
     feed = data(row, 64, 2)
     (decoded,) = onnx2snn.SpikingSession(spiking, device="cpu").run(None, feed)
     # onnxruntime does not know Swish, and ranges over the whole batch where sites do not; the

@@ -56,6 +56,34 @@ def test_a_two_layer_mlp(spikes: str) -> None:
     assert account.energy_ratio == pytest.approx(energy / (4.6 * account.ann_macs))
 
 
+@pytest.mark.parametrize(
+    ("join", "width", "of_relu", "of_tanh"),
+    [
+        ("Add", 5, 2, 2),  # each spike of either reaches both outputs
+        ("Concat", 10, 2, 2),
+        ("MatMul", 5, 5 + 2, 5 + 2),  # and one row of the other in the product
+    ],
+)
+def test_two_sites_together(join: str, width: int, of_relu: int, of_tanh: int) -> None:
+    """4 -> 5 -> ReLU -> 5 -> Tanh; both joined -> 2. The Tanh's own layer costs 5 a spike."""
+    w = Weights(1)
+    nodes = [
+        NODE("MatMul", ["x", w.draw("w1", 4, 5)], ["a"]),
+        NODE("Relu", ["a"], ["r"], "relu"),
+        NODE("MatMul", ["r", w.draw("w2", 5, 5)], ["b"]),
+        NODE("Tanh", ["b"], ["t"], "tanh"),
+        NODE(join, ["r", "t"], ["j"], axis=-1) if join == "Concat" else NODE(join, "rt", ["j"]),
+        NODE("MatMul", ["j", w.draw("w3", width, 2)], ["y"]),
+    ]
+    model = build(nodes, {"x": ["N", 5, 4]}, {"y": ["N", 5, 2]}, w)
+    x = np.random.default_rng(1).standard_normal((32, 5, 4)).astype(np.float32)
+    model = onnx2snn.convert(model, {"x": x}, time_steps=8, tuning=0)
+    arrays = {"x": x[:BATCH]}
+    account, sites = point_of(model, arrays, 6).account, counted(model, arrays, 6)
+    relu, tanh = sites["relu/output"], sites["tanh/output"]
+    assert account.sops == pytest.approx((5 + of_relu) * relu + of_tanh * tanh)
+
+
 def test_a_convolution() -> None:
     """Neurons, MACs of both layers; a spike costs the mean fan-out of its feature map."""
     model, arrays = spiking("conv_net"), feed("conv_net", BATCH)

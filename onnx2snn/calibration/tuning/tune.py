@@ -27,6 +27,7 @@ from onnx2snn.calibration.tuning.budget import (
 from onnx2snn.calibration.tuning.knobs import Knobs
 from onnx2snn.calibration.walk import SiteParameters
 from onnx2snn.ops.surrogate import scan_differentiable
+from onnx2snn.runtime.energy import energy_ratio, input_macs, synapses
 from onnx2snn.runtime.plan import LinearStep
 from onnx2snn.runtime.state import Parameters, State
 
@@ -37,11 +38,17 @@ LAST_RATE = 0.02
 WARM_UP = 5
 BETAS = (0.9, 0.95)
 SITE_WEIGHT = 2.0
-# What one spike per neuron and time step costs, in squared relative error, in a window of
-# PRICED_STEPS; with T steps, in which errors fall about like 1/T, (PRICED_STEPS / T)^2 of it.
-# Binary neurons fire in half of the steps whatever one pays.
-SPIKE_WEIGHT = {"binary": 0.0, "ternary": 0.1}
+# Squared relative error that ternary neurons pay for the energy of a time step, in units of the
+# ANN's, in a window of PRICED_STEPS; with T steps, in which errors fall about like 1/T,
+# (PRICED_STEPS / T)^2 of it. What is above a budget is DEARER: half of the ANN's energy in
+# PRICED_STEPS, less where sites wait for each other and need not follow anything. Budgets of longer
+# windows grow with their square, since fewer spikes cost them far more of their accuracy. Binary
+# neurons fire in half of the steps whatever one pays.
+ENERGY_WEIGHT = 0.5
 PRICED_STEPS = 4
+BUDGET = 0.12
+BUDGET_OF_WAITING = 0.1
+DEARER = 10.0
 # What thresholds of single neurons may add to a file, in numbers.
 MOST_THRESHOLDS = 1 << 21
 # The last samples judge: of these, the first half is learnt from too, the other half is held out.
@@ -73,17 +80,17 @@ def site_error(task: Task, state: State, rows: Tensor) -> Tensor:
 
 
 def spike_cost(task: Task, state: State) -> Tensor:
-    """Spikes per neuron and time step of its window, mean over sites, by their weight."""
-    costs = [
-        SPIKE_WEIGHT[step.alphabet] * state.spikes[step.site.name] / state.neurons[step.site.name]
-        for step in task.plan.sites
-        if SPIKE_WEIGHT[step.alphabet]
-    ]
-    if not costs:
+    """What ternary neurons pay for the energy of a time step."""
+    plan, steps = task.plan, task.windows.length
+    if not any(step.alphabet == "ternary" for step in plan.sites):
         return torch.zeros(())
-    steps = task.windows.length
-    price = (PRICED_STEPS / steps) ** 2
-    return price * torch.stack(costs).sum() / (len(task.plan.sites) * steps)
+    reached = synapses(plan, state)
+    sops = torch.stack([reached[name] * spikes for name, spikes in state.spikes.items()]).sum()
+    spent = energy_ratio(sops, input_macs(plan, state), sum(state.macs.values())) / steps
+    length = steps / PRICED_STEPS
+    budget = BUDGET if task.windows.latency == steps else BUDGET_OF_WAITING
+    excess = (spent - budget * max(length, 1.0)).clamp_min(0.0)
+    return ENERGY_WEIGHT / length**2 * (spent + DEARER * excess)
 
 
 def cost(task: Task, chosen: Mapping[str, SiteParameters]) -> Cost:
@@ -199,8 +206,12 @@ def _descend(
 
 
 def _judged(task: Task, chosen: Mapping[str, SiteParameters], parts: Sequence[Tensor]) -> float:
-    """Error of the outputs (of the sites where no output is a number), summed over samples."""
+    """Error of the outputs (of the sites where no output is a number) and cost of spikes."""
     network = Network(task, _parameters(chosen))
     error = output_error if task.outputs else site_error
+    total = 0.0
     with torch.inference_mode():
-        return sum(float(error(task, network.run(rows), rows)) * len(rows) for rows in parts)
+        for rows in parts:
+            state = network.run(rows)
+            total += float(error(task, state, rows) + spike_cost(task, state)) * len(rows)
+    return total
