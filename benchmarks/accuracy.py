@@ -62,6 +62,7 @@ TUNING = "onnx2snn.calibration.tuning.tune"
 # Only the given samples.
 NONE_MADE = {f"{TUNING}.samples_to_learn_from": lambda *_: 0}
 TWO_SITES = "two sites of a LayerNormalization"
+WHOLE_RELUS = "whole Relu of a residual sum"
 ABLATIONS: dict[str, dict[str, Any]] = {
     "all parts": {},
     "no tuning": {},
@@ -73,7 +74,10 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no error of sites": {f"{TUNING}.SITE_WEIGHT": 0.0},
     "no averaging": {"onnx2snn.calibration.tuning.average.Average.settle": lambda *_: None},
     TWO_SITES: {},
+    WHOLE_RELUS: {},
 }
+# Parts that are settings.
+SETTINGS = {TWO_SITES: {"layer_norm": "decomposed"}, WHOLE_RELUS: {"residual_relu": "whole"}}
 
 
 @dataclass(frozen=True)
@@ -156,9 +160,8 @@ def ablation(case: Case) -> Iterator[Row]:
     """One part taken out at a time."""
     for name, replaced in ABLATIONS.items():
         tuning = 0 if name == "no tuning" else ABLATION_STEPS
-        settings: dict[str, Any] = {"layer_norm": "decomposed"} if name == TWO_SITES else {}
         with _patched(replaced):
-            yield case.row(name, time_steps=8, tuning=tuning, **settings)
+            yield case.row(name, time_steps=8, tuning=tuning, **SETTINGS.get(name, {}))
 
 
 def calibration(case: Case) -> Iterator[Row]:

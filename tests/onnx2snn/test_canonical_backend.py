@@ -61,6 +61,10 @@ def test_every_operator_test_keeps_its_meaning(tmp_path):
         found = outputs(canonical, arrays)
         # Where onnxruntime strays from the standard's own result, the canonical form need not.
         stated = [load(tensor) for tensor in case.data_sets[0][1]]
+        # Texts beside other outputs are left out.
+        names = {value.name for value in canonical.graph.output}
+        kept = [i for i, value in enumerate(case.model.graph.output) if value.name in names]
+        wanted, stated = [wanted[i] for i in kept], [stated[i] for i in kept]
         if not (all(map(same, wanted, found)) or all(map(same, stated, found))):
             differing.append(case.name)
     assert not differing

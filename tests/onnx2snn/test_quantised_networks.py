@@ -110,6 +110,9 @@ def test_the_limit_is_the_quantised_network(name, how, per_channel):
 
 @pytest.mark.parametrize(("name", "how", "per_channel"), CASES)
 def test_smooth_networks_have_the_sites_and_accuracy_of_the_float_one(name, how, per_channel):
+    """Calibrated on what onnxruntime makes of the model, which must be its meaning."""
+    if how == "QOperator":
+        skip_where_integers_saturate()
     model = digits(name, how, per_channel)
     found = spiking(model, time_steps=16, quantization="smooth")
     sites = sum(node.domain == "onnx2snn" for node in found.graph.node)
