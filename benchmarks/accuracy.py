@@ -77,7 +77,10 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     WHOLE_RELUS: {},
 }
 # Parts that are settings.
-SETTINGS = {TWO_SITES: {"layer_norm": "decomposed"}, WHOLE_RELUS: {"residual_relu": "whole"}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    TWO_SITES: {"layer_norm": "decomposed"},
+    WHOLE_RELUS: {"residual_relu": "whole"},
+}
 
 
 @dataclass(frozen=True)
