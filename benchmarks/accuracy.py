@@ -62,7 +62,8 @@ TUNING = "onnx2snn.calibration.tuning.tune"
 # Only the given samples.
 NONE_MADE = {f"{TUNING}.samples_to_learn_from": lambda *_: 0}
 TWO_SITES = "two sites of a LayerNormalization"
-WHOLE_RELUS = "whole Relu of a residual sum"
+SHORTCUTS_ALONE = "shortcuts alone pass by"
+NOTHING_PASSES = "nothing passes by"
 ABLATIONS: dict[str, dict[str, Any]] = {
     "all parts": {},
     "no tuning": {},
@@ -74,12 +75,14 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no error of sites": {f"{TUNING}.SITE_WEIGHT": 0.0},
     "no averaging": {"onnx2snn.calibration.tuning.average.Average.settle": lambda *_: None},
     TWO_SITES: {},
-    WHOLE_RELUS: {},
+    SHORTCUTS_ALONE: {},
+    NOTHING_PASSES: {},
 }
 # Parts that are settings.
 SETTINGS: dict[str, dict[str, Any]] = {
     TWO_SITES: {"layer_norm": "decomposed"},
-    WHOLE_RELUS: {"residual_relu": "whole"},
+    SHORTCUTS_ALONE: {"bypass": "residual"},
+    NOTHING_PASSES: {"bypass": "none"},
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from onnx2snn.calibration.direct import (
 )
 from onnx2snn.calibration.exact import exact_activations
 from onnx2snn.calibration.fewest import disagreement, fewest_steps
+from onnx2snn.calibration.slopes import fitted
 from onnx2snn.calibration.task import Task
 from onnx2snn.calibration.values import (
     ann_values,
@@ -78,6 +80,7 @@ def convert(
     if chosen_settings.quantization == "exact":
         _warn_of_rounding(source)
     feed = _calibration_feed(plan, calibration)
+    matched, plan = _with_slopes(source, matched, plan, feed)
     summary = _summary(chosen_settings, sample_count(feed), calibration is None)
     if chosen_settings.is_fixed:
         parameters = direct_parameters(source, plan, feed, chosen_settings)
@@ -105,6 +108,16 @@ def convert(
     summary |= {"samples": task.samples, "disagreement": tried}
     metadata = _metadata(source, task.windows, matched, summary)
     return annotate(matched.graph, source.canonical, parameters, metadata)
+
+
+def _with_slopes(
+    source: Source, matched: Matched, plan: Plan, feed: calibration_data.Feed
+) -> tuple[Matched, Plan]:
+    """What passes by neurons, fitted to data; the same plan where nothing does."""
+    graph = fitted(matched.graph, plan, source.canonical, feed)
+    if graph is matched.graph:
+        return matched, plan
+    return replace(matched, graph=graph), compile_plan(graph)
 
 
 def _chooser(settings: Settings) -> Choose:

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
+from onnx2snn.bypass import bypassed
 from onnx2snn.choice import UNCHOSEN, choices, without_idle
 from onnx2snn.encoding import encoded
 from onnx2snn.guards import unguarded
 from onnx2snn.integrating import check_integrating
-from onnx2snn.merge import bypassed_relus, rectified_pools
+from onnx2snn.merge import rectified_pools
 from onnx2snn.ops import BY_SOURCE, DOMAIN
 from onnx2snn.ops.node import Node
 from onnx2snn.ops.operator import SpikingOperator
@@ -169,8 +170,8 @@ def match(graph: Graph, options: Options) -> Matched:
             signals.follow(node)
     nodes = without_idle(unguarded(nodes, graph), graph)
     remaining, merged = rectified_pools(nodes, graph)
-    if options.residual_relu == "difference" and not options.integrating:
-        remaining = bypassed_relus(remaining, graph)
+    if not options.integrating:
+        remaining = bypassed(remaining, graph, options.bypass)
     matched = replace(graph, nodes=tuple(remaining))
     if options.integrating:
         check_integrating(matched)

@@ -14,6 +14,8 @@ from onnx2snn.ops.operator import INTEGRATING
 from onnx2snn.ops.reduction import REDUCTIONS
 from onnx2snn.runtime.graph import Graph
 
+NONE, RESIDUAL, LINEAR = BYPASSES = ("none", "residual", "linear")
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -34,7 +36,7 @@ class Options:
     softmax:    "fused" or "decomposed".
     quantization: "exact" or "smooth".
     encoding:   of the network's input; None to present it as it is.
-    residual_relu: "difference" or "whole".
+    bypass:     "none", "residual" or "linear" (`onnx2snn.bypass`).
     """
 
     layer_norm: str = "fused"
@@ -44,7 +46,7 @@ class Options:
     softmax: str = "fused"
     quantization: str = "exact"
     encoding: Encoding | None = None
-    residual_relu: str = "difference"
+    bypass: str = "linear"
 
     @property
     def integrating(self) -> bool:

@@ -12,14 +12,15 @@ from onnx2snn.calibration.windows import Windows, parse_offset
 from onnx2snn.ops.dynamics import ALPHABETS
 from onnx2snn.ops.errors import UsageError
 from onnx2snn.ops.operator import INTEGRATING, PAPER
-from onnx2snn.rules import Encoding, Options
+from onnx2snn.rules import BYPASSES, LINEAR, NONE, RESIDUAL, Encoding, Options
 
 AUTO = "auto"
 PRESETS = ("paper",)
 NEURONS = ("signgd", *INTEGRATING)
 INPUTS = ("direct", "poisson")
 FUSED, DECOMPOSED = "fused", "decomposed"
-DIFFERENCE, WHOLE = "difference", "whole"
+# Time steps below which every spike of ternary neurons should count.
+FEW = 8
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,11 @@ class Settings:
     layer_norm: "fused" (one site) or "decomposed" (two sites); RMS and instance normalization too.
                 None for the former, or what the preset has.
     max_pool:   "tree" (sites of two inputs) or "fused" (one for all of a window, Relu included).
-    residual_relu: of a Relu behind a residual sum, neurons send the "difference" to the shortcut,
-                which bypasses them, or the "whole". None for the former where all sites fire at
-                once; where they wait for each other, a shortcut saves no waiting.
+    bypass:     what passes by neurons, which send the rest: "residual", the shortcut of a residual
+                sum in front of a Relu; "linear", that and the linear part of the first sites and
+                of normalisations; or "none". None for "linear"; for "residual" where ternary
+                neurons have fewer than FEW steps, since they are to save energy; for "none" where
+                sites wait for each other, so that a bypass saves no waiting.
     softmax:    "fused" (one site) or "decomposed" (maximum, powers, their shares).
     quantization: of a quantised model: "exact" (every rounding of a signal is a site) or "smooth"
                 (only those that are activations, the others are left out).
@@ -66,7 +69,7 @@ class Settings:
     spikes: str = "binary"
     layer_norm: str | None = None
     max_pool: str = "fused"
-    residual_relu: str | None = None
+    bypass: str | None = None
     softmax: str = "fused"
     quantization: str = "exact"
     tuning: int | None = None
@@ -100,7 +103,7 @@ class Settings:
             ("spikes", self.spikes, tuple(ALPHABETS)),
             ("layer norm", self.layer_norm or FUSED, (FUSED, DECOMPOSED)),
             ("max pool", self.max_pool, ("tree", "fused")),
-            ("residual relu", self.residual_relu or WHOLE, (DIFFERENCE, WHOLE)),
+            ("bypass", self.bypass or NONE, BYPASSES),
             ("softmax", self.softmax, ("fused", "decomposed")),
             ("quantization", self.quantization, ("exact", "smooth")),
         )
@@ -117,7 +120,7 @@ class Settings:
         what = f"the preset '{self.preset}'" if self.preset else f"--dynamics {self.dynamics}"
         if self.preset and self.integrating:
             raise UsageError(f"{what} is made of signGD neurons, not {self.dynamics}")
-        own = ["windows", "layer_norm", "softmax", "residual_relu"]
+        own = ["windows", "layer_norm", "softmax", "bypass"]
         if self.integrating:
             own += ["schedule", "spikes", "step_size", "decay"]
         if self.tuning:
@@ -170,11 +173,10 @@ class Settings:
                 neurons,
                 DECOMPOSED,
                 encoding=encoding,
-                residual_relu=WHOLE,
+                bypass=NONE,
             )
         random = self.integrating and self.input == "poisson"
         encoding_or_none = Encoding("poisson", self.seed) if random else None
-        at_once = parse_offset(self.windows) == 0
         return Options(
             self.layer_norm or FUSED,
             self.max_pool,
@@ -183,14 +185,21 @@ class Settings:
             self.softmax,
             self.quantization,
             encoding_or_none,
-            self.residual_relu or (DIFFERENCE if at_once else WHOLE),
+            self.bypass or self._best_bypass,
         )
+
+    @property
+    def _best_bypass(self) -> str:
+        if parse_offset(self.windows) != 0:
+            return NONE
+        few = self.time_steps == AUTO or int(self.time_steps) < FEW
+        return RESIDUAL if few and self.spikes == "ternary" else LINEAR
 
     @property
     def of_the_ann(self) -> Options:
         """Matching whose sites, on the ANN's values, are the ANN's own tensors."""
         neurons = {"dynamics": "signgd"}
-        return Options(max_pool="tree", exclude=self.exclude, neurons=neurons, residual_relu=WHOLE)
+        return Options(max_pool="tree", exclude=self.exclude, neurons=neurons, bypass=NONE)
 
 
 def _check_time_steps(time_steps: Any) -> None:

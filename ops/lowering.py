@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx2snn.ops.node import Node
+from onnx2snn.ops.passing import remainder, write_linear_part
 from onnx2snn.ops.target import Target
 
 
@@ -52,9 +53,13 @@ class Lowered:
 
 @dataclass
 class Lowering:
-    """Collects the steps of one spiking node; tensor names are private to that node."""
+    """Collects the steps of one spiking node; tensor names are private to that node.
+
+    passing: c, of the linear part of a site's function that passes by its neurons.
+    """
 
     prefix: str
+    passing: float = 0.0
     steps: list[Node | Site] = field(default_factory=list)
     constants: dict[str, NDArray[Any]] = field(default_factory=dict)
 
@@ -89,10 +94,15 @@ class Lowering:
     def site(
         self, name: str, target: Target, *operands: str, coding: str = "", seed: int = 0
     ) -> str:
-        """Append a site; returns the name of its estimate."""
+        """Append a site; returns the name of its estimate, with what passes by it."""
+        if self.passing:
+            (x,) = operands
+            part = write_linear_part(target, x, self.constant, self.linear)
+            beside = self.linear("Mul", part, self.number(self.passing))
+            target = remainder(target, self.passing)
         output = self._fresh(name)
         self.steps.append(Site(f"{self.prefix}/{name}", target, operands, output, coding, seed))
-        return output
+        return self.linear("Add", beside, output) if self.passing else output
 
     def finish(self, result: str, output: str) -> Lowered:
         """The lowered node, with `result` renamed to the node's own output."""

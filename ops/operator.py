@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 from onnx2snn.ops.dynamics import ALPHABETS
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.lowering import Lowered, Lowering
 from onnx2snn.ops.node import Node
+from onnx2snn.ops.passing import may_pass
 from onnx2snn.ops.target import Target
 
 DOMAIN = "onnx2snn"
@@ -61,10 +63,14 @@ PAPER = "signgd_paper"
 INTEGRATING = ("if", "lif")
 DYNAMICS = ("signgd", PAPER, *INTEGRATING)
 
+# c, of the linear part of the function that passes by the neurons (`ops.passing`).
+PASSING = "passing"
+
 NEURON_ATTRIBUTES = (
     Attribute("dynamics", "string", "signgd", DYNAMICS),
     Attribute("spikes", "string", "binary", tuple(ALPHABETS)),
     Attribute("schedule", "string", "calibrated"),
+    Attribute(PASSING, "float", 0.0),
 )
 
 
@@ -136,9 +142,20 @@ class SpikingOperator:
         """Linear nodes and sites of `node`, which may carry site parameters or none yet."""
         attributes = self.complete(node.attributes)
         operands = (*node.inputs, *("",) * len(self.operands))[: len(self.operands)]
-        lowering = Lowering(node.name)
+        slope = attributes[PASSING]
+        if slope:
+            self._check_passing(slope, replace(node, attributes={**node.attributes, PASSING: 0.0}))
+        lowering = Lowering(node.name, slope)
         result = self.build(lowering, operands, attributes)
         return lowering.finish(result, node.outputs[0])
+
+    def _check_passing(self, slope: float, node: Node) -> None:
+        sites = self.lower(node).sites
+        if not isfinite(slope) or len(sites) != 1 or not may_pass(sites[0].target):
+            raise ModelError(
+                f"attribute '{PASSING}' is {slope}; it must be finite, and 0 where {self.op_type} "
+                "has more than one site or more than one current"
+            )
 
     def parameters(self, node: Node) -> tuple[dict[str, str], ...]:
         """Per site of `node`, in order, the tensor names of its parameters."""

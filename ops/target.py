@@ -36,6 +36,7 @@ class Target:
     fires:     when a binary neuron fires, if not where v >= f.
     windowed:  what f is over the members of windows, where it is that.
     rowwise:   what f is over a neuron's row, where it is that.
+    remainder: what f is left of, where a part of that passes by the neurons.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Target:
     fires: Predicate | None = None
     windowed: Windowed | None = None
     rowwise: Rowwise | None = None
+    remainder: Remainder | None = None
 
     def __call__(self, *currents: Tensor) -> Tensor:
         """f(x_1, ..., x_k), elementwise or along the axes that the function names."""
@@ -87,6 +89,18 @@ class Rowwise:
     epsilon: float
     centred: bool
     function: Target
+
+
+@dataclass(frozen=True)
+class Remainder:
+    """f(x) - c l(x), l the linear part of f (`ops.passing`).
+
+    whole: f.
+    slope: c.
+    """
+
+    whole: Target
+    slope: float
 
 
 def strict(target: Target) -> Target:

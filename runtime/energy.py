@@ -5,20 +5,20 @@ A spike costs one accumulate at every synapse it reaches: where the spikes of se
 together in front of a weighted operator (residual sums), it is charged the sum of their rates, in
 proportion where each reaches some of the elements (Concat), and for a product of two signals that
 of both.
-Operators that see only the input, which does not change over time, cost their
-multiply-accumulates once; behind an input encoded as an analog current they cost them at every
+What an operator sees of the input, alone or beside spikes, does not change over time and costs
+multiply-accumulates once; behind an input encoded as an analog current it costs them at every
 time step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from torch import Tensor
 
-from onnx2snn.runtime.plan import ConstantStep, DifferenceStep, Plan, SiteStep
+from onnx2snn.runtime.plan import ConstantStep, DifferenceStep, Plan, SiteStep, step_inputs
 from onnx2snn.runtime.state import State
 
 ACCUMULATE_PJ = 0.9
@@ -41,7 +41,7 @@ class Account:
     spikes:     spikes of all sites so far.
     neurons:    neurons of all sites.
     sops:       synaptic operations (accumulates) so far.
-    input_macs: multiply-accumulates of operators that see only the input.
+    input_macs: multiply-accumulates of what operators see of the input, not of spikes.
     ann_macs:   multiply-accumulates of the ANN.
     """
 
@@ -85,31 +85,23 @@ def account(plan: Plan, state: State) -> Account:
 
 
 def input_macs(plan: Plan, state: State) -> int:
-    """Multiply-accumulates of operators that see only the input."""
-    analog = _analog(plan)
-    total = 0
-    for index, macs in state.macs.items():
-        step = plan.steps[index]
-        if isinstance(step, ConstantStep):
-            total += macs
-        elif not isinstance(step, SiteStep) and step.upstream & analog:
-            total += macs * state.time
-    return total
+    """Multiply-accumulates of what operators see of the input, directly or beside spikes."""
+    times = {INPUT: 1, **dict.fromkeys(_analog(plan), state.time)}
+    return round(
+        sum(
+            macs * share * times.get(name, 0)
+            for macs, stream in _weighted(plan, state)
+            for name, share in stream.items()
+        )
+    )
 
 
 def synapses(plan: Plan, state: State) -> dict[str, float]:
     """Synapses that a spike of each site reaches, mean over its neurons."""
-    reached = _reached(plan, state)
-    analog = _analog(plan)
     found = dict.fromkeys(state.neurons, 0.0)
-    for index, macs in state.macs.items():
-        step = plan.steps[index]
-        if isinstance(step, SiteStep | ConstantStep) or step.upstream & analog:
-            continue
-        operands = [reached[step.node.inputs[i]] for i in step.varying]
-        for stream in operands if isinstance(step, DifferenceStep) else [_together(operands)]:
-            for name, share in stream.items():
-                found[name] += macs * share / max(state.neurons[name], 1)
+    for macs, stream in _weighted(plan, state):
+        for name in stream.keys() & found.keys():
+            found[name] += macs * stream[name] / max(state.neurons[name], 1)
     return found
 
 
@@ -117,20 +109,31 @@ def _analog(plan: Plan) -> set[str]:
     return {step.site.name for step in plan.sites if step.neuron == "current"}
 
 
-# Of every site whose spikes reach a tensor, the share of the tensor's elements they reach.
+# Of the input and of every site whose spikes reach a tensor, the share of the elements they reach.
 Shares = Mapping[str, float]
+INPUT = ""
+
+
+def _weighted(plan: Plan, state: State) -> Iterator[tuple[int, Shares]]:
+    """Multiply-accumulates of every weighted operator, with what reaches its operands."""
+    reached = _reached(plan, state)
+    for index, macs in state.macs.items():
+        step = plan.steps[index]
+        operands = [reached[name] for name in step_inputs(step) if reached.get(name)]
+        both = isinstance(step, DifferenceStep)
+        yield from ((macs, stream) for stream in (operands if both else [_together(operands)]))
 
 
 def _reached(plan: Plan, state: State) -> dict[str, Shares]:
-    """The sites that reach each varying tensor without passing through another site."""
-    reached: dict[str, Shares] = {}
+    """What reaches each tensor without passing through another site: the input, and sites."""
+    reached: dict[str, Shares] = {info.name: {INPUT: 1.0} for info in plan.graph.inputs}
     for step in plan.steps:
-        if isinstance(step, ConstantStep):
-            continue
         if isinstance(step, SiteStep):
             reached[step.site.output] = {step.site.name: 1.0}
             continue
-        names = [step.node.inputs[i] for i in step.varying]
+        if isinstance(step, ConstantStep) and step.shape_only:
+            continue
+        names = [name for name in step_inputs(step) if reached.get(name)]
         shares = [reached[name] for name in names]
         if step.node.op_type == "Concat":
             whole = max(state.shapes[step.node.outputs[0]].numel(), 1)
@@ -144,8 +147,6 @@ def _reached(plan: Plan, state: State) -> dict[str, Shares]:
 
 def _together(shares: Sequence[Shares]) -> Shares:
     """Of a sum: a site that comes in several ways has one synapse for all of them."""
-    if len(shares) == 1:
-        return shares[0]
     joined: dict[str, float] = {}
     for operand in shares:
         for name, share in operand.items():

@@ -90,8 +90,7 @@ class Executor:
         for name, result in zip(_names(step), results, strict=False):
             if name:
                 state.values[name] = self._placed(result)
-                if name in self.plan.varying:
-                    state.shapes[name] = result.shape
+                state.shapes[name] = result.shape
         if isinstance(step, LinearStep):
             state.bindings[index] = self._binding(index, step, operands, results)
         self.release(index, state)

@@ -36,15 +36,11 @@ class ConstantStep:
 
 @dataclass(frozen=True)
 class LinearStep:
-    """A node that is affine in the operands at positions `varying`.
-
-    upstream: names of the sites whose spikes reach it.
-    """
+    """A node that is affine in the operands at positions `varying`."""
 
     node: Node
     operator: LinearOperator
     varying: frozenset[int]
-    upstream: frozenset[str]
     role: str = "linear"
 
 
@@ -55,7 +51,6 @@ class DifferenceStep:
     node: Node
     operator: LinearOperator | None
     varying: frozenset[int]
-    upstream: frozenset[str]
     role: str
 
 
@@ -144,7 +139,6 @@ class _Compiler:
     data: set[str] = field(default_factory=set)
     discrete: set[str] = field(default_factory=set)
     counts: set[str] = field(default_factory=set)
-    upstream: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def add(self, node: Node) -> None:
         if node.domain != DOMAIN:
@@ -163,7 +157,6 @@ class _Compiler:
         self.steps.append(SiteStep(site, node, parameters))
         self.varying.add(site.output)
         self.data.add(site.output)
-        self.upstream[site.output] = frozenset({site.name})
 
     def _positions(self, node: Node, names: set[str]) -> frozenset[int]:
         return frozenset(i for i, name in enumerate(node.inputs) if name in names)
@@ -177,16 +170,12 @@ class _Compiler:
             return
         self.varying.update(node.outputs)
         self.data.update(node.outputs)
-        upstream = frozenset[str]().union(
-            *(self.upstream.get(name, frozenset()) for name in node.inputs)
-        )
-        self.upstream.update(dict.fromkeys(node.outputs, upstream))
         discrete = self.discrete.intersection((*node.outputs, *(node.inputs[i] for i in varying)))
         if operator and not discrete and operator.is_linear_in(varying):
-            self.steps.append(LinearStep(node, operator, varying, upstream))
+            self.steps.append(LinearStep(node, operator, varying))
         else:
             role = "product" if operator and operator.is_product_of(varying) else "analog"
-            self.steps.append(DifferenceStep(node, operator, varying, upstream, role))
+            self.steps.append(DifferenceStep(node, operator, varying, role))
 
     def _discrete_outputs(self, node: Node) -> Iterator[str]:
         """Results that hold integers or booleans; inference loses their types behind sites."""

@@ -79,7 +79,7 @@ def _shape_steps(plan: Plan) -> frozenset[int]:
 
 def _begun(executor: Executor, inputs: Mapping[str, Tensor]) -> tuple[State, Opening]:
     """The whole initial pass."""
-    plan, state = executor.plan, State(values=dict(inputs))
+    plan, state = executor.plan, State.of(inputs)
     steps, fixed = steady_steps(plan), _shape_steps(plan)
     read = plan.kept.union(*(step_inputs(s) for i, s in enumerate(plan.steps) if i not in steps))
     constant, steady = dict[str, Tensor](), dict[str, Tensor]()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -22,7 +22,7 @@ class State:
     macs:     per weighted step, multiply-accumulates of one application.
     spikes:   per site, spikes so far.
     neurons:  per site, number of neurons, batch included.
-    shapes:   of the tensors that vary over time.
+    shapes:   of the inputs and of all results.
     owned:    tensors of `values` in storage of their own, which fused kernels overwrite.
     spread:   operands of fused sites that do not change, spread over the site.
     time:     steps done.
@@ -37,6 +37,11 @@ class State:
     owned: set[str] = field(default_factory=set)
     spread: dict[tuple[object, ...], Tensor] = field(default_factory=dict)
     time: int = 0
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, Tensor]) -> State:
+        """A state that knows the graph's inputs alone."""
+        return cls(dict(inputs), shapes={name: x.shape for name, x in inputs.items()})
 
 
 @dataclass(frozen=True)

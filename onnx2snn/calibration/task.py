@@ -111,7 +111,7 @@ class Network:
 
     def initial(self, rows: Tensor) -> State:
         """The state at t = 0 on some samples."""
-        state = State(values=self.task.rows(self.task.inputs, rows))
+        state = State.of(self.task.rows(self.task.inputs, rows))
         for index in range(len(self.task.plan.steps)):
             self.executor.initialise(index, state)
         return state

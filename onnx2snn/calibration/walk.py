@@ -72,7 +72,7 @@ class Walk:
         network = Network(self.task)
         parameters, executor = network.parameters, network.executor
         inputs, targets = self.task.inputs, self.task.values.targets()
-        start, now = State(values=dict(inputs)), State(values=dict(inputs))
+        start, now = State.of(inputs), State.of(inputs)
         now = replace(now, bindings=start.bindings)
         signals, axes = Signals(self.task.windows.latency), ChannelAxes(signals=set(inputs))
         with torch.inference_mode():

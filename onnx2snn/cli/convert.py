@@ -19,6 +19,7 @@ from onnx2snn.files import check_output
 from onnx2snn.inspection import inspect_model
 from onnx2snn.ops.dynamics import ALPHABETS
 from onnx2snn.ops.errors import UsageError
+from onnx2snn.rules import BYPASSES
 from onnx2snn.saving import save
 
 
@@ -67,10 +68,10 @@ from onnx2snn.saving import save
     help="MaxPool as the paper's tree of sites with two inputs, or as one site per window.",
 )
 @click.option(
-    "--residual-relu",
-    type=click.Choice(["difference", "whole"]),
-    show_default="difference, whole with windows",
-    help="Behind a residual sum and its Relu, send what differs from the shortcut, or the whole.",
+    "--bypass",
+    type=click.Choice(list(BYPASSES)),
+    show_default="linear; residual with few ternary steps, none with windows",
+    help="What passes by neurons, which send the rest: shortcuts of residual sums, linear parts.",
 )
 @click.option(
     "--quantization",

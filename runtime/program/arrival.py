@@ -62,7 +62,7 @@ def route(plan: Plan) -> Route:
         if positions:
             if step.operator is None or not step.operator.is_linear_in(positions):
                 raise UnsupportedError(f"data that a {step.node.op_type} is not affine in")
-            carry[index] = LinearStep(step.node, step.operator, positions, frozenset())
+            carry[index] = LinearStep(step.node, step.operator, positions)
             carried.update(step_outputs(step))
     return Route(direct, carry, frozenset(given & read))
 
@@ -102,7 +102,7 @@ def reference(executor: Executor, path: Route, inputs: Mapping[str, Tensor]) -> 
     """The initial pass for zeros in place of these inputs."""
     data, besides = dict(inputs), dict[str, Tensor]()
     bindings, results = dict[int, Binding](), dict[int, torch.Size]()
-    state = State(values=_closed(path, inputs))
+    state = State.of(_closed(path, inputs))
     for index, step in enumerate(executor.plan.steps):
         if index in path.direct:
             mixed = replace(state, values={**state.values, **data})

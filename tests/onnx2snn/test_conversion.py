@@ -99,7 +99,7 @@ def test_metadata(name):
 def test_converted_nodes_keep_name_and_edges(name):
     sources = {n.name: n for n in canonicalise(onnx.load(path_of(name))).graph.node}
     x = digits("calibration")[0][:16]
-    options = {"time_steps": 4, "tuning": 0, "max_pool": "tree", "residual_relu": "whole"}
+    options = {"time_steps": 4, "tuning": 0, "max_pool": "tree", "bypass": "none"}
     result = onnx2snn.convert(path_of(name), {"image": x}, **options).graph
     assert [n.name for n in result.node] == list(sources)
     for node in result.node:

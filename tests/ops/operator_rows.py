@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -110,6 +110,11 @@ def instance_norm(*shape: int, sites: str, **attributes: Any) -> Row:
 def rms_norm(shape: tuple[int, ...], axis: int, sites: str, **more: Any) -> Row:
     operands = (f(*shape), f(*shape[axis:]))
     return Row("RMSNormalization", operands, {"axis": axis, **more}, {"sites": sites}, shape=(32,))
+
+
+def passing(slope: float, row: Row) -> Row:
+    """A row whose linear part passes by the neurons."""
+    return replace(row, extra={**row.extra, "passing": slope})
 
 
 def reduced(
@@ -281,6 +286,17 @@ ROWS = [
     Row("Softmax", (masked(f(2, 3, 5), np.float32(-np.inf)),), {}, {"sites": "decomposed"}),
     Row("Softmax", (f(2, 3, 5),), {"axis": -2}, {"sites": "decomposed"}),
     inside("Tan", 1.2),
+    passing(0.5, unary("Relu")),
+    passing(0.4, unary("Gelu", approximate="tanh")),
+    passing(1.5, unary("Swish", alpha=1.7)),
+    passing(-0.3, unary("Softmax", axis=-2)),
+    passing(0.8, layer_norm((2, 32), -1, True, "fused")),
+    passing(0.7, layer_norm((2, 3, 5), -2, False, "fused")),
+    passing(0.6, instance_norm(2, 3, 5, 4, sites="fused")),
+    passing(0.9, rms_norm((2, 3, 5), -2, "fused")),
+    passing(0.7, pool(2, 3, 6, 6, kernel_shape=[2, 2], strides=[2, 2])),
+    passing(0.6, pool(2, 3, 7, 6, kernel_shape=[3, 2], strides=[2, 1], pads=[1, 0, 1, 1])),
+    passing(0.6, pool(1, 2, 5, 6, 7, kernel_shape=[1, 3, 3], pads=[0, 1, 1, 0, 1, 1])),
     chosen("WhereLess", "Less", f(3, 7), f(7), f(3, 1), f(3, 7)),
     chosen("WhereLessOrEqual", "LessOrEqual", whole(f(3, 7)), whole(f(7)), f(3, 1), f(3, 7)),
 ]

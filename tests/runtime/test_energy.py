@@ -84,6 +84,49 @@ def test_two_sites_together(join: str, width: int, of_relu: int, of_tanh: int) -
     assert account.sops == pytest.approx((5 + of_relu) * relu + of_tanh * tanh)
 
 
+@pytest.mark.parametrize("beside", ["h", "a"])
+def test_signals_that_pass_by_a_site(beside: str) -> None:
+    """3 -> h: 5 -> ReLU -> a: 5 -> Tanh: 5; with what passes by one of them -> 2.
+
+    A site's spikes reach what lies behind the next ones only where they pass by them, and so
+    does the input.
+    """
+    w = Weights(1)
+    nodes = [
+        NODE("MatMul", ["x", w.draw("w1", 3, 5)], ["h"]),
+        NODE("Relu", ["h"], ["r"], "relu"),
+        NODE("MatMul", ["r", w.draw("w2", 5, 5)], ["a"]),
+        NODE("Tanh", ["a"], ["t"], "tanh"),
+        NODE("Add", [beside, "t"], ["j"]),
+        NODE("MatMul", ["j", w.draw("w3", 5, 2)], ["y"]),
+    ]
+    model = build(nodes, {"x": ["N", 3]}, {"y": ["N", 2]}, w)
+    x = np.random.default_rng(1).standard_normal((32, 3)).astype(np.float32)
+    model = onnx2snn.convert(model, {"x": x}, time_steps=8, tuning=0)
+    arrays = {"x": x[:BATCH]}
+    account, sites = point_of(model, arrays, 6).account, counted(model, arrays, 6)
+    relu, tanh = sites["relu/output"], sites["tanh/output"]
+    passed = {"h": (0, 2), "a": (2, 0)}[beside]
+    assert account.sops == pytest.approx((5 + passed[0]) * relu + 2 * tanh)
+    assert account.input_macs == BATCH * (3 * 5 + 5 * passed[1])
+
+
+def test_input_beside_spikes_costs_its_share() -> None:
+    """3 -> h: 5 -> ReLU: 5; both side by side -> 2: half of the last layer sees the input."""
+    w = Weights(1)
+    nodes = [
+        NODE("MatMul", ["x", w.draw("w1", 3, 5)], ["h"]),
+        NODE("Relu", ["h"], ["r"], "relu"),
+        NODE("Concat", ["h", "r"], ["j"], axis=-1),
+        NODE("MatMul", ["j", w.draw("w2", 10, 2)], ["y"]),
+    ]
+    model = build(nodes, {"x": ["N", 3]}, {"y": ["N", 2]}, w)
+    x = np.random.default_rng(1).standard_normal((32, 3)).astype(np.float32)
+    model = onnx2snn.convert(model, {"x": x}, time_steps=8, tuning=0)
+    account = point_of(model, {"x": x[:BATCH]}, 6).account
+    assert account.input_macs == BATCH * (3 * 5 + 5 * 2)
+
+
 def test_a_convolution() -> None:
     """Neurons, MACs of both layers; a spike costs the mean fan-out of its feature map."""
     model, arrays = spiking("conv_net"), feed("conv_net", BATCH)

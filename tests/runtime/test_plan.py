@@ -117,24 +117,6 @@ def test_integers_that_steer_shapes_are_no_signals() -> None:
     assert shape_only == {"shape": True, "rows": False}
 
 
-def test_upstream_sites_are_the_nearest_ones() -> None:
-    nodes = [
-        relu("x", "r"),
-        NODE("MatMul", ["r", "w"], ["a"], "a"),
-        relu("a", "s"),
-        NODE("Add", ["a", "s"], ["sum"], "sum"),
-        NODE("MatMul", ["s", "w"], ["y"], "y"),
-    ]
-    steps = {
-        step.node.name: step
-        for step in plan_of(nodes, outputs=("y", "sum")).steps
-        if isinstance(step, LinearStep)
-    }
-    assert steps["a"].upstream == {"relu_r/output"}
-    assert steps["sum"].upstream == {"relu_r/output", "relu_s/output"}
-    assert steps["y"].upstream == {"relu_s/output"}
-
-
 def test_only_tensors_whose_value_is_needed_are_integrated() -> None:
     nodes = [
         relu("x", "r"),

@@ -27,7 +27,7 @@ from onnx2snn.calibration.tuning.budget import (
 from onnx2snn.calibration.tuning.knobs import Knobs
 from onnx2snn.calibration.walk import SiteParameters
 from onnx2snn.ops.surrogate import scan_differentiable
-from onnx2snn.runtime.energy import energy_ratio, input_macs, synapses
+from onnx2snn.runtime.energy import energy_ratio, synapses
 from onnx2snn.runtime.plan import LinearStep
 from onnx2snn.runtime.state import Parameters, State
 
@@ -38,7 +38,7 @@ LAST_RATE = 0.02
 WARM_UP = 5
 BETAS = (0.9, 0.95)
 SITE_WEIGHT = 2.0
-# Squared relative error that ternary neurons pay for the energy of a time step, in units of the
+# Squared relative error that ternary neurons pay for the energy of their spikes, in units of the
 # ANN's, in a window of PRICED_STEPS; with T steps, in which errors fall about like 1/T,
 # (PRICED_STEPS / T)^2 of it. What is above a budget is DEARER: half of the ANN's energy in
 # PRICED_STEPS, less where sites wait for each other and need not follow anything. Budgets of longer
@@ -80,13 +80,13 @@ def site_error(task: Task, state: State, rows: Tensor) -> Tensor:
 
 
 def spike_cost(task: Task, state: State) -> Tensor:
-    """What ternary neurons pay for the energy of a time step."""
+    """What ternary neurons pay for the energy of their spikes in a time step."""
     plan, steps = task.plan, task.windows.length
     if not any(step.alphabet == "ternary" for step in plan.sites):
         return torch.zeros(())
     reached = synapses(plan, state)
     sops = torch.stack([reached[name] * spikes for name, spikes in state.spikes.items()]).sum()
-    spent = energy_ratio(sops, input_macs(plan, state), sum(state.macs.values())) / steps
+    spent = energy_ratio(sops, 0, sum(state.macs.values())) / steps
     length = steps / PRICED_STEPS
     budget = BUDGET if task.windows.latency == steps else BUDGET_OF_WAITING
     excess = (spent - budget * max(length, 1.0)).clamp_min(0.0)

@@ -1,0 +1,107 @@
+"""What passes by the neurons of a site: f(x) = c l(x) + d(x), of which they send d alone.
+
+l is linear. The spikes that make x go on to what reads f(x), without being sent anew, and with
+c = cov(l, f) / var(l) the neurons send what a linear regression leaves. l(x) is
+
+    of a function of a neuron's row    x - mean(x), or x where rows are not centred
+    of a function of a window          the mean of its members
+    of any other function              x
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from onnx2snn.ops.target import Remainder, Rowwise, Target, Windowed
+from onnx2snn.ops.windows import Windows
+
+# Appends a node and names its result; Lowering and the exporter's Writer have one each.
+Call = Callable[..., str]
+Constant = Callable[[Sequence[int]], str]
+
+
+def may_pass(target: Target) -> bool:
+    """Whether l(x) is known: windows must not depend on how long their axes are."""
+    if target.arity != 1 or target.fires is not None:
+        return False
+    return target.windowed is None or _is_plain(target.windowed.windows)
+
+
+def linear_part(target: Target, x: Tensor) -> Tensor:
+    """l(x)."""
+    if target.rowwise is not None and target.rowwise.centred:
+        return x - x.mean(target.rowwise.axes, keepdim=True)
+    if target.windowed is not None:
+        windows = target.windowed.windows
+        return sum(windows.members(x), start=x.new_zeros(())) / windows.size
+    return x
+
+
+def write_linear_part(target: Target, x: str, constant: Constant, call: Call) -> str:
+    """The same as ONNX nodes; the name of its value."""
+    if target.rowwise is not None and target.rowwise.centred:
+        return call("Sub", x, call("ReduceMean", x, constant(target.rowwise.axes), keepdims=1))
+    if target.windowed is not None:
+        return _write_means(target.windowed.windows, x, constant, call)
+    return x
+
+
+def _is_plain(windows: Windows) -> bool:
+    return all(
+        g.dilation == 1 and not g.ceil_mode and g.auto_pad in ("NOTSET", "VALID")
+        for g in windows.geometries
+    )
+
+
+def _write_means(windows: Windows, x: str, constant: Constant, call: Call) -> str:
+    """Means of windows whose members outside the tensor are the nearest ones inside."""
+    geometries = windows.geometries
+    pads = [g.padding(0)[side] for side in (0, 1) for g in geometries]
+    if any(pads):
+        axes = constant(range(-len(geometries), 0))
+        x = call("Pad", x, constant(pads), "", axes, mode="edge")
+    kernel, strides = [g.kernel for g in geometries], [g.stride for g in geometries]
+    return call("AveragePool", x, kernel_shape=kernel, strides=strides)
+
+
+def remainder(whole: Target, slope: float) -> Target:
+    """d(x) = f(x) - c l(x), c = `slope`, a function of what f is one of."""
+
+    def function(x: Tensor) -> Tensor:
+        return whole(x) - slope * linear_part(whole, x)
+
+    return Target(
+        f"{whole.name} but {slope:g} of its linear part",
+        1,
+        function,
+        windowed=None if whole.windowed is None else _of_window(whole.windowed, slope),
+        rowwise=None if whole.rowwise is None else _of_row(whole.rowwise, slope),
+        remainder=Remainder(whole, slope),
+    )
+
+
+def _of_window(windowed: Windowed, slope: float) -> Windowed:
+    over, share = windowed.function, slope / windowed.windows.size
+
+    def function(*members: Any) -> Any:
+        first, *others = members
+        total = first
+        for member in others:
+            total = total + member
+        return over(*members) - share * total
+
+    return Windowed(windowed.windows, Target(f"{over.name} but means", over.arity, function))
+
+
+def _of_row(rowwise: Rowwise, slope: float) -> Rowwise:
+    over = rowwise.function
+
+    def function(x: Any, m: Any, r: Any) -> Any:
+        return over(x, m, r) - slope * (x - m if rowwise.centred else x)
+
+    return Rowwise(
+        rowwise.axes, rowwise.epsilon, rowwise.centred, Target(f"{over.name} but x", 3, function)
+    )
