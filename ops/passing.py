@@ -11,6 +11,8 @@ c = cov(l, f) / var(l) the neurons send what a linear regression leaves. l(x) is
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 from torch import Tensor
@@ -69,15 +71,18 @@ def _write_means(windows: Windows, x: str, constant: Constant, call: Call) -> st
 
 def remainder(whole: Target, slope: float) -> Target:
     """d(x) = f(x) - c l(x), c = `slope`, a function of what f is one of."""
+    windowed = None if whole.windowed is None else _of_window(whole.windowed, slope)
 
     def function(x: Tensor) -> Tensor:
+        if windowed is not None:
+            return windowed.function(*windowed.windows.members(x))
         return whole(x) - slope * linear_part(whole, x)
 
     return Target(
         f"{whole.name} but {slope:g} of its linear part",
         1,
         function,
-        windowed=None if whole.windowed is None else _of_window(whole.windowed, slope),
+        windowed=windowed,
         rowwise=None if whole.rowwise is None else _of_row(whole.rowwise, slope),
         remainder=Remainder(whole, slope),
     )
@@ -87,11 +92,7 @@ def _of_window(windowed: Windowed, slope: float) -> Windowed:
     over, share = windowed.function, slope / windowed.windows.size
 
     def function(*members: Any) -> Any:
-        first, *others = members
-        total = first
-        for member in others:
-            total = total + member
-        return over(*members) - share * total
+        return over(*members) - share * reduce(add, members)
 
     return Windowed(windowed.windows, Target(f"{over.name} but means", over.arity, function))
 

@@ -37,6 +37,7 @@ from onnx2snn.ops import (
     tanh,
 )
 from onnx2snn.ops.dynamics import ALPHABETS, scan
+from onnx2snn.ops.passing import remainder
 from onnx2snn.ops.target import Target
 from onnx2snn.runtime.fused import build
 from onnx2snn.runtime.fused.expression import trace
@@ -72,6 +73,8 @@ TARGETS = [
     layer_normalization.square(),
     layer_normalization.quotient(1e-5),
     softmax.share(),
+    remainder(gelu.gelu("none"), 0.4),
+    remainder(relu.relu(), 0.5),
 ]
 needs_compiler = pytest.mark.skipif(build.compiler() is None, reason="no C compiler here")
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from onnx2snn.ops import layer_normalization, rms_normalization
 from onnx2snn.ops.dynamics import ALPHABETS, scan
+from onnx2snn.ops.passing import remainder
 from onnx2snn.ops.target import Target
 from onnx2snn.runtime.fused import build
 from onnx2snn.runtime.fused.kernel import Charge, Row, SiteKernel, site_kernel
@@ -23,6 +24,8 @@ TARGETS = [
     layer_normalization.normalised((-1,), 1e-5),
     layer_normalization.normalised((-2, -1), 0.01),
     rms_normalization.scaled((-1,), 1e-6),
+    remainder(layer_normalization.normalised((-1,), 1e-5), 0.8),
+    remainder(rms_normalization.scaled((-1,), 1e-6), 1.3),
 ]
 # Rows shorter than a vector, of lines and not, longer than a chunk; few neurons, and many chunks.
 SHAPES = [(3, 2, 5), (1, 1, 24), (7, 9, 48), (2, 3, 1), (2, 2, 768), (40, 3, 32)]

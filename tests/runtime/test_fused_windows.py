@@ -10,6 +10,8 @@ from torch import Tensor
 
 from onnx2snn.ops import extremum
 from onnx2snn.ops.dynamics import ALPHABETS, Block, scan
+from onnx2snn.ops.passing import remainder
+from onnx2snn.ops.target import Target
 from onnx2snn.ops.windows import Geometry, Windows
 from onnx2snn.runtime.fused import build
 from onnx2snn.runtime.fused.kernel import Charge, Reading, SiteKernel, site_kernel
@@ -44,11 +46,11 @@ def case(moving: bool) -> Case:
     return Case(x, dx, normal(*shape), normal(STEPS, *shape).abs(), 0.1 * normal(STEPS, *shape))
 
 
-def expected(data: Case, alphabet: str) -> tuple[Block, Tensor]:
+def expected(data: Case, alphabet: str, target: Target) -> tuple[Block, Tensor]:
     """What eager code makes of it, and the current at the end."""
     currents = accumulate(data.x, data.dx)
     fire = ALPHABETS[alphabet]
-    return scan(data.v, [currents], data.eta, data.theta, TARGET, fire), currents[-1]
+    return scan(data.v, [currents], data.eta, data.theta, target, fire), currents[-1]
 
 
 def flat(x: Tensor) -> Tensor:
@@ -62,10 +64,12 @@ def reading(order: tuple[int, ...] = ORDER) -> Reading | None:
     return layout.reading(WINDOWS, SHAPE, torch.device("cpu"))
 
 
-def check(kernel: SiteKernel | TritonKernel, alphabet: str, moving: bool) -> None:
+def check(
+    kernel: SiteKernel | TritonKernel, alphabet: str, moving: bool, target: Target = TARGET
+) -> None:
     """Sums and maxima are the same numbers, so spikes are the same to the last one."""
     data = case(moving)
-    block, end = expected(data, alphabet)
+    block, end = expected(data, alphabet, target)
     x, v = flat(data.x), flat(data.v)
     changes, result = (flat(data.dx), x.clone()) if moving else (None, None)
     charge = Charge(x, 1, changes, 0, result, reading())
@@ -82,10 +86,11 @@ def check(kernel: SiteKernel | TritonKernel, alphabet: str, moving: bool) -> Non
 @pytest.mark.skipif(build.compiler() is None, reason="no C compiler here")
 @pytest.mark.parametrize("alphabet", ALPHABETS)
 @pytest.mark.parametrize("moving", [True, False])
-def test_windows_fire_as_the_reference_does(alphabet: str, moving: bool) -> None:
-    kernel = site_kernel(TARGET, alphabet)
+@pytest.mark.parametrize("target", [TARGET, remainder(TARGET, 0.6)], ids=["whole", "remainder"])
+def test_windows_fire_as_the_reference_does(target: Target, alphabet: str, moving: bool) -> None:
+    kernel = site_kernel(target, alphabet)
     assert kernel is not None
-    check(kernel, alphabet, moving)
+    check(kernel, alphabet, moving, target)
 
 
 def test_windows_are_found_in_any_order_that_keeps_their_axes_together() -> None:

@@ -1,0 +1,246 @@
+"""Where signals pass by neurons, which send what is left, and how much of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import helper, numpy_helper, parser
+from onnxruntime import InferenceSession
+
+import onnx2snn
+from onnx2snn.calibration.slopes import slope
+from onnx2snn.match import Options, match
+from onnx2snn.ops.extremum import largest_in
+from onnx2snn.ops.layer_normalization import normalised
+from onnx2snn.ops.passing import linear_part
+from onnx2snn.ops.relu import relu
+from onnx2snn.ops.sigmoid import sigmoid
+from onnx2snn.ops.target import Target
+from onnx2snn.ops.windows import Geometry, Windows
+from onnx2snn.runtime.graph import read_graph
+
+STEM = "s = MatMul (x, w0) a = Relu (s)"
+BLOCK = "u = MatMul (a, w1) v = Relu (u) b = MatMul (v, w2)"
+WIDTH = 6
+
+
+def model(body: str, outputs: str = "float[N, 6] y") -> onnx.ModelProto:
+    """A network with weights w0, w1, .. of WIDTH x WIDTH."""
+    text = f"""<ir_version: 10, opset_import: ["" : 22]>
+        net (float[N, {WIDTH}] x) => ({outputs}) {{ {body} }}"""
+    built = parser.parse_model(text)
+    rng = np.random.default_rng(3)
+    for i in range(10):
+        weights = rng.standard_normal((WIDTH, WIDTH)) / WIDTH**0.5
+        built.graph.initializer.append(numpy_helper.from_array(weights.astype("f"), f"w{i}"))
+    return built
+
+
+def sites(body: str, outputs: str = "float[N, 6] y", **options: Any) -> list[str]:
+    """The spiking operators that matching finds, in order."""
+    graph = match(read_graph(model(body, outputs)), Options(**options)).graph
+    return [node.op_type.removeprefix("Spiking") for node in graph.nodes if node.domain]
+
+
+def slopes(spiking: onnx.ModelProto) -> dict[str, float]:
+    """What passes by the neurons of each spiking node, by its output."""
+    return {
+        node.output[0]: a.f
+        for node in spiking.graph.node
+        for a in node.attribute
+        if a.name == "passing"
+    }
+
+
+def passed(body: str, **options: Any) -> list[str]:
+    """Outputs of the nodes that matching lets a linear part pass by."""
+    graph = match(read_graph(model(body)), Options(**options)).graph
+    return [node.outputs[0] for node in graph.nodes if node.attributes.get("passing")]
+
+
+def blocks(count: int) -> str:
+    """Residual blocks in a row."""
+    text = "s = MatMul (x, w0) a0 = Relu (s)"
+    for i in range(count):
+        text += f" u{i} = MatMul (a{i}, w{i + 1}) v{i} = Relu (u{i}) b{i} = MatMul (v{i}, w0)"
+        text += f" t{i} = Add (a{i}, b{i}) a{i + 1} = Relu (t{i})"
+    return f"{text} y = MatMul (a{count}, w9)"
+
+
+@pytest.mark.parametrize("order", ["a, b", "b, a"])
+def test_the_shortcut_is_the_operand_with_fewer_sites_behind_it(order: str) -> None:
+    graph = match(
+        read_graph(model(f"{STEM} {BLOCK} t = Add ({order}) y = Relu (t)")), Options()
+    ).graph
+    last = graph.nodes[-1]
+    assert (last.op_type, last.inputs, last.outputs) == ("SpikingAddRelu", ("a", "b"), ("y",))
+    assert [node.op_type for node in graph.nodes].count("Add") == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (f"{STEM} {BLOCK} p = MatMul (a, w3) t = Add (p, b) y = Relu (t)", "AddRelu"),
+        (f"{STEM} {BLOCK} t = Add (x, b) y = Relu (t)", "Relu"),
+        (f"{STEM} {BLOCK} d = Relu (x) t = Add (d, v) y = Relu (t)", "AddRelu"),
+        (f"{STEM} b = MatMul (a, w1) t = Add (a, b) y = Relu (t)", "Relu"),
+        (f"{STEM} d = Relu (x) t = Add (a, d) y = Relu (t)", "Relu"),
+        (f"{STEM} {BLOCK} t = Add (a, b) y = Tanh (t)", "Tanh"),
+    ],
+    ids=["projection", "input", "other branch", "no block", "two branches", "no Relu"],
+)
+def test_what_may_bypass(body: str, expected: str) -> None:
+    assert sites(body)[-1] == expected
+
+
+def test_an_excluded_relu_stays() -> None:
+    body = f"{STEM} {BLOCK} t = Add (a, b) y = Relu (t)"
+    assert sites(body) == ["Relu", "Relu", "AddRelu"]
+    assert sites(body, exclude=("y",)) == ["Relu", "Relu"]
+
+
+@pytest.mark.parametrize("reader", ["output", "node"])
+def test_a_sum_that_others_read_stays(reader: str) -> None:
+    body = f"{STEM} {BLOCK} t = Add (a, b) y = Relu (t)"
+    outputs = "float[N, 6] y, float[N, 6] " + ("t" if reader == "output" else "z")
+    body += "" if reader == "output" else " z = Neg (t)"
+    assert "AddRelu" not in sites(body, outputs)
+
+
+def test_no_more_than_three_sites_come_together() -> None:
+    found = sites(blocks(5))[2::2]
+    assert found == ["AddRelu", "AddRelu", "Relu", "AddRelu", "AddRelu"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bypass": "none"},
+        {"windows": "sequential"},
+        {"preset": "paper"},
+        {"dynamics": "if"},
+        {"dynamics": "lif"},
+    ],
+    ids=str,
+)
+def test_where_neurons_send_the_whole(options: dict[str, str]) -> None:
+    network = model(f"{STEM} {BLOCK} t = Add (a, b) c = Relu (t) y = MatMul (c, w3)")
+    x = np.random.default_rng(1).standard_normal((64, WIDTH)).astype("f")
+    spiking = onnx2snn.convert(network, {"x": x}, time_steps=2, tuning=0, **options)
+    assert "SpikingAddRelu" not in [node.op_type for node in spiking.graph.node]
+    assert not any(slopes(spiking).values())
+
+
+def test_neurons_that_send_differences_come_to_the_same() -> None:
+    network = model(blocks(4))
+    x = np.random.default_rng(1).standard_normal((256, WIDTH)).astype("f")
+    spiking = onnx2snn.convert(network, {"x": x}, time_steps=64, tuning=0)
+    assert [node.op_type for node in spiking.graph.node].count("SpikingAddRelu") == 3
+    (ann,) = InferenceSession(network.SerializeToString()).run(None, {"x": x[:64]})
+    (snn,) = onnx2snn.SpikingSession(spiking, device="cpu").run(None, {"x": x[:64]})
+    assert np.linalg.norm(snn - ann) <= 0.01 * np.linalg.norm(ann)
+
+
+NORM = "LayerNormalization"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("s = MatMul (x, w0) a = Gelu (s) b = Gelu (a) y = MatMul (b, w1)", ["a"]),
+        ("a = Relu (x) s = Add (x, x) b = Tanh (s) y = Mul (a, b)", ["a", "b"]),
+        (f"a = Gelu (x) b = {NORM} (a, g) c = {NORM} (b, g) y = {NORM} (c, g)", ["a", "b", "c"]),
+        (f"a = Gelu (x) b = Gelu (a) c = Add (a, b) y = {NORM} (c, g)", ["a", "y"]),
+        ("a = Max (x, g) y = MatMul (a, w0)", []),
+        ("a = ReduceMax (x) b = Gelu (a) c = Add (x, b) y = Identity (c)", ["a"]),
+    ],
+    ids=["first", "both first", "normalisations", "three together", "two currents", "rows"],
+)
+def test_where_linear_parts_pass(body: str, expected: list[str]) -> None:
+    """`slope` then finds that a maximum of a row is no line."""
+    body = f"g = Constant <value_floats = [1.0, 2.0, 1.0, 1.0, 2.0, 1.0]> () {body}"
+    assert passed(body) == expected
+    assert passed(body, bypass="residual") == []
+
+
+def test_normalisations_of_two_sites_are_sent_whole() -> None:
+    ones = "g = Constant <value_floats = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]> ()"
+    body = f"{ones} a = Gelu (x) b = {NORM} (a, g) y = Gelu (b)"
+    assert passed(body) == ["a", "b"]
+    assert passed(body, layer_norm="decomposed") == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (relu(), 0.5),
+        (sigmoid(), pytest.approx(0.2, abs=0.05)),
+        (Target("abs", 1, torch.abs), 0.0),
+        (normalised((-1,), 1e-5), pytest.approx(1.0, abs=0.1)),
+        (largest_in(Windows((Geometry(2, 2),)), -9.0), pytest.approx(1.0, abs=0.1)),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_slopes_are_those_of_a_regression(target: Target, expected: float) -> None:
+    x = torch.randn(64, 3, 32, generator=torch.Generator().manual_seed(0))
+    x = torch.cat([x, -x])
+    found = slope(target, x)
+    assert found == (pytest.approx(expected) if isinstance(expected, float) else expected)
+    part = linear_part(target, x)
+    left = [float((target(x) - c * part).var()) for c in (found - 0.01, found, found + 0.01)]
+    assert not found or left[1] == min(left)
+
+
+def test_what_has_no_slope() -> None:
+    x = torch.ones(4, 3)
+    assert slope(relu(), x) == 0.0
+    assert slope(relu(), torch.full((4, 3), torch.nan)) == 0.0
+    assert slope(Target("max", 1, lambda x: x.amax(-1, keepdim=True)), torch.randn(4, 3)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, "linear"),
+        ({"time_steps": 4}, "linear"),
+        ({"spikes": "ternary", "time_steps": 8}, "linear"),
+        ({"spikes": "ternary", "time_steps": 7}, "residual"),
+        ({"spikes": "ternary", "time_steps": "auto"}, "residual"),
+        ({"windows": "sequential"}, "none"),
+        ({"windows": "sequential", "bypass": "linear"}, "linear"),
+        ({"preset": "paper"}, "none"),
+    ],
+    ids=str,
+)
+def test_what_passes_by_default(settings: dict[str, Any], expected: str) -> None:
+    assert onnx2snn.Settings(**settings).matching.bypass == expected
+
+
+def test_neurons_beside_a_linear_part_come_to_the_same() -> None:
+    body = f"s = MatMul (x, w0) a = Gelu (s) t = MatMul (a, w1) y = {NORM} (t, g)"
+    network = model(f"g = Constant <value_floats = [1.0, 2.0, 1.0, 1.0, 2.0, 1.0]> () {body}")
+    x = np.random.default_rng(1).standard_normal((256, WIDTH)).astype("f")
+    spiking = onnx2snn.convert(network, {"x": x}, time_steps=64, tuning=0)
+    assert slopes(spiking) == {"a": pytest.approx(0.5, abs=0.2), "y": pytest.approx(1.5, abs=1)}
+    (ann,) = InferenceSession(network.SerializeToString()).run(None, {"x": x[:64]})
+    (snn,) = onnx2snn.SpikingSession(spiking, device="cpu").run(None, {"x": x[:64]})
+    assert np.linalg.norm(snn - ann) <= 0.01 * np.linalg.norm(ann)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.5])
+def test_a_file_in_which_nothing_can_pass(value: float) -> None:
+    network = model("a = Tanh (x) b = Sigmoid (x) c = Max (a, b) y = MatMul (c, w0)")
+    x = np.random.default_rng(1).standard_normal((8, WIDTH)).astype("f")
+    spiking = onnx2snn.convert(network, {"x": x}, time_steps=2, tuning=0)
+    node = next(n for n in spiking.graph.node if n.op_type == "SpikingMax")
+    if value == 0.5:
+        node.attribute.append(helper.make_attribute("passing", value))
+    else:
+        node = next(n for n in spiking.graph.node if n.op_type == "SpikingTanh")
+        next(a for a in node.attribute if a.name == "passing").f = value
+    with pytest.raises(onnx2snn.Onnx2SnnError, match=r"'passing' is .*; it must be finite"):
+        onnx2snn.SpikingSession(spiking, device="cpu")
