@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from onnx2snn.calibration.ann import AnnTargets, open_onnxruntime, with_outputs
+from onnx2snn.calibration.ann import AnnTargets, SiteValue, open_onnxruntime, with_outputs
 from onnx2snn.calibration.values import single
 from onnx2snn.ops import BY_OP_TYPE
 from onnx2snn.ops.errors import ModelError
@@ -31,8 +31,9 @@ ROUNDING = 1e-5
 class LayerPoint:
     """One site after `time_steps` steps, with its estimate v(t) and the ANN's value f*.
 
-    relative_error: ||v(t) - f*|| / ||f*|| over samples and neurons; None where it has no
-                    value, since f* is zero throughout or not finite.
+    relative_error: ||v(t) - f*|| / ||y*|| over samples and neurons, where y* is f* and what
+                    passes by the neurons; None where it has no value, since y* is zero throughout
+                    or not finite.
     saturation:     percent of neurons that could not have arrived yet, whatever they fired:
                     |f* - v(0)| > eta(1) + .. + eta(t), by more than the rounding of f*.
     spike_rate:     spikes per neuron and time step.
@@ -66,7 +67,7 @@ class Layer:
 class Sums:
     """Totals of one site at one time step.
 
-    error, norm: ||v(t) - f*||^2 and ||f*||^2.
+    error, norm: ||v(t) - f*||^2 and ||y*||^2.
     saturated:   neurons whose f* lies beyond reach.
     """
 
@@ -104,15 +105,15 @@ def relative_error(error: float, norm: float) -> float | None:
     return math.sqrt(ratio) if math.isfinite(ratio) else None
 
 
-def measured(target: Tensor, parameters: Parameters, step: SiteStep, state: State) -> Sums:
-    """The sums of one site on one batch, `target` being f* in the site's shape."""
+def measured(value: SiteValue, parameters: Parameters, step: SiteStep, state: State) -> Sums:
+    """The sums of one site on one batch, `value` in the site's shape."""
     estimate = state.values[step.site.output]
-    target = target.to(estimate.device)
+    target = value.target.to(estimate.device)
     reach = _reach(parameters, step.neuron, state.time)
     distance = (target - parameters.initial).abs() - ROUNDING * target.abs()
     return Sums(
         error=float((estimate - target).double().square().sum()),
-        norm=float(target.double().square().sum()),
+        norm=float(value.whole.double().square().sum()),
         saturated=int((distance > reach).sum()),
         spikes=int(state.spikes[step.site.name]),
         neurons=target.numel(),
@@ -192,7 +193,7 @@ class LayerTally:
             targets = AnnTargets(values)
             for step in self._session.plan.sites:
                 name = step.site.name
-                found = measured(targets(step), parameters[name], step, state)
+                found = measured(targets.value(step), parameters[name], step, state)
                 known = self._sums[name]
                 known[state.time] = known.get(state.time, Sums()) + found
 

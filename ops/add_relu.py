@@ -28,8 +28,8 @@ def rectified_difference() -> Target:
 
 def _build(lowering: Lowering, operands: tuple[str, ...], attributes: Mapping[str, Any]) -> str:
     shortcut, addend = operands
-    difference = lowering.site("difference", rectified_difference(), shortcut, addend)
-    return lowering.linear("Add", shortcut, difference)
+    target = rectified_difference()
+    return lowering.site("difference", target, shortcut, addend, beside=shortcut)
 
 
 ADD_RELU = SpikingOperator(

@@ -26,6 +26,7 @@ class Site:
     target:   the function its neurons estimate.
     operands: tensors carrying the input currents x_1 .. x_k.
     output:   tensor carrying the estimate v.
+    beside:   tensor that is added to v, since it passes by the neurons; "" if none does.
     coding:   how it encodes the network's input ("current" or "poisson"); "" for neurons.
     seed:     of random spikes.
     """
@@ -34,6 +35,7 @@ class Site:
     target: Target
     operands: tuple[str, ...]
     output: str
+    beside: str = ""
     coding: str = ""
     seed: int = 0
 
@@ -92,17 +94,24 @@ class Lowering:
         return list(outputs)
 
     def site(
-        self, name: str, target: Target, *operands: str, coding: str = "", seed: int = 0
+        self,
+        name: str,
+        target: Target,
+        *operands: str,
+        beside: str = "",
+        coding: str = "",
+        seed: int = 0,
     ) -> str:
-        """Append a site; returns the name of its estimate, with what passes by it."""
+        """Append a site; returns the name of its estimate, what passes by it added."""
         if self.passing:
             (x,) = operands
             part = write_linear_part(target, x, self.constant, self.linear)
             beside = self.linear("Mul", part, self.number(self.passing))
             target = remainder(target, self.passing)
         output = self._fresh(name)
-        self.steps.append(Site(f"{self.prefix}/{name}", target, operands, output, coding, seed))
-        return self.linear("Add", beside, output) if self.passing else output
+        name = f"{self.prefix}/{name}"
+        self.steps.append(Site(name, target, operands, output, beside, coding, seed))
+        return self.linear("Add", beside, output) if beside else output
 
     def finish(self, result: str, output: str) -> Lowered:
         """The lowered node, with `result` renamed to the node's own output."""

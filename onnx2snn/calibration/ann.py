@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -99,40 +100,59 @@ def activations(model: onnx.ModelProto, names: Sequence[str], feed: Feed) -> dic
     return Probe(model, names)(feed)
 
 
-def site_targets(node: Node, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """f* of every site of a spiking node, by site name, from the values of its operands."""
+@dataclass(frozen=True)
+class SiteValue:
+    """What the ANN has at a site.
+
+    target: f*, which the neurons send.
+    whole:  with what passes by them.
+    """
+
+    target: Tensor
+    whole: Tensor
+
+
+def site_values(node: Node, values: Mapping[str, Tensor]) -> dict[str, SiteValue]:
+    """Of every site of a spiking node, by site name, from the values of its operands."""
     lowered = BY_OP_TYPE[node.op_type].lower(node)
     known = {name: torch.from_numpy(a) for name, a in lowered.constants.items()} | dict(values)
-    targets, runner = {}, NodeRunner({"": BODY_OPSET})
+    found, runner = {}, NodeRunner({"": BODY_OPSET})
     for step in lowered.steps:
         if isinstance(step, Site):
             known[step.output] = step.target(*(known[name] for name in step.operands))
-            targets[step.name] = known[step.output]
+            target = known[step.output]
+            whole = target + known[step.beside] if step.beside else target
+            found[step.name] = SiteValue(target, whole)
         else:
             operands = [known[name] if name else None for name in step.inputs]
             results = runner.apply(step, LINEAR.get(step.op_type), operands)
             known.update(zip(step.outputs, results, strict=False))
-    return targets
+    return found
 
 
 class AnnTargets:
-    """f* of every site; computed once for each spiking node and then handed out.
+    """The ANN's value of every site; computed once for each spiking node and then handed out.
 
     values: operands of the spiking nodes, as the ANN computes them.
     parts:  operands that the ANN lacks, since matching split the node that writes them; their
-            values are f* of the site that writes them.
+            values are those of the site that writes them.
     """
 
     def __init__(self, values: Mapping[str, Tensor], parts: frozenset[str] = frozenset()) -> None:
         self._values = dict(values)
         self._parts = parts
-        self._targets: dict[str, Tensor] = {}
+        self._known: dict[str, SiteValue] = {}
 
     def __call__(self, step: SiteStep) -> Tensor:
         """f* of one site, shape of the site."""
-        if step.site.name not in self._targets:
-            self._targets = site_targets(step.source, self._values)
-        target = self._targets[step.site.name]
-        if step.site.output in self._parts:
-            self._values[step.site.output] = target
-        return target
+        return self.value(step).target
+
+    def value(self, step: SiteStep) -> SiteValue:
+        """What the ANN has at one site."""
+        if step.site.name not in self._known:
+            self._known = site_values(step.source, self._values)
+        found = self._known[step.site.name]
+        result = step.source.outputs[0]
+        if result in self._parts and (step.site.beside or step.site.output == result):
+            self._values[result] = found.whole
+        return found

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import frexp, isfinite, ldexp
 
 import onnx
-import torch
 from torch import Tensor
 
 from onnx2snn.calibration.ann import Feed, activations
@@ -22,15 +22,25 @@ SAMPLES = 32
 MOST_LEFT = 0.75
 
 
+# Binary digits of a slope. Sites whose slopes are the same share a compiled kernel, and what
+# rounding adds to d is far below what d has.
+DIGITS = 4
+
+
 def slope(target: Target, x: Tensor) -> float:
-    """c = cov(l(x), f(x)) / var(l(x)), in single precision; 0 where f is not much of a line."""
+    """c = cov(l(x), f(x)) / var(l(x)), rounded; 0 where f is not much of a line."""
     part, whole = linear_part(target, x).double(), target(x).double()
     if part.shape != whole.shape or part.numel() < 2:
         return 0.0
     part, whole = part - part.mean(), whole - whole.mean()
-    found = float((part * whole).mean() / part.square().mean())
+    found = _rounded(float((part * whole).mean() / part.square().mean()))
     left = float((whole - found * part).square().mean() / whole.square().mean())
-    return float(torch.tensor(found)) if left <= MOST_LEFT**2 else 0.0
+    return found if left <= MOST_LEFT**2 else 0.0
+
+
+def _rounded(number: float) -> float:
+    fraction, exponent = frexp(number)
+    return ldexp(round(ldexp(fraction, DIGITS)), exponent - DIGITS) if isfinite(number) else number
 
 
 def fitted(graph: Graph, plan: Plan, canonical: onnx.ModelProto, feed: Feed) -> Graph:

@@ -9,7 +9,7 @@ from small_models import FC1, FC2, NODE, RELU, WEIGHTS, model, samples, value
 
 import onnx2snn
 from onnx2snn.calibration import data as calibration_data
-from onnx2snn.calibration.ann import activations, site_targets
+from onnx2snn.calibration.ann import activations, site_values
 from onnx2snn.calibration.choose import SCHEDULE_NAMES, chooser
 from onnx2snn.calibration.moments import Moments
 from onnx2snn.calibration.search import _candidates, least_squares, search
@@ -199,11 +199,15 @@ def test_targets_of_layer_normalization_equal_numpy():
     unit = centred / np.sqrt(np.square(centred).mean(-1, keepdims=True) + 1e-3)
     for sites in ("decomposed", "fused"):
         graph = match(read_graph(proto), Options(layer_norm=sites)).graph
-        targets = site_targets(graph.nodes[0], values)
-        np.testing.assert_allclose(targets["norm/normalised"], unit, atol=1e-5)
+        found = site_values(graph.nodes[0], values)
+        passing = graph.nodes[0].attributes.get("passing", 0.0)
+        normalised = found["norm/normalised"]
+        np.testing.assert_allclose(normalised.whole, unit, atol=1e-5)
+        np.testing.assert_allclose(normalised.target, unit - passing * centred, atol=1e-5)
         if sites == "decomposed":
-            np.testing.assert_allclose(targets["norm/square"], np.square(centred), atol=1e-5)
-        assert len(targets) == {"decomposed": 2, "fused": 1}[sites]
+            square = np.square(centred)
+            np.testing.assert_allclose(found["norm/square"].target, square, atol=1e-5)
+        assert (len(found), passing) == {"decomposed": (2, 0), "fused": (1, 1)}[sites]
 
 
 def test_activations_are_those_of_onnxruntime():
@@ -219,7 +223,8 @@ def test_activations_are_those_of_onnxruntime():
 @pytest.mark.parametrize("schedule", [n for n in SCHEDULE_NAMES if n != "calibrated"])
 def test_closed_forms_span_the_range_of_every_channel(schedule):
     x = samples(32, 4)
-    result = onnx2snn.convert(model([FC1, RELU, FC2]), {"x": x}, time_steps=4, schedule=schedule)
+    settings = {"time_steps": 4, "schedule": schedule, "bypass": "none"}
+    result = onnx2snn.convert(model([FC1, RELU, FC2]), {"x": x}, **settings)
     stored = {t.name: onnx.numpy_helper.to_array(t) for t in result.graph.initializer}
     final = np.maximum(x @ WEIGHTS["w1"] + WEIGHTS["b1"], 0)
     scale, initial = stored["act/output/scale"], stored["act/output/initial"]

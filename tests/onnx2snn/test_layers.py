@@ -54,7 +54,7 @@ def slowed(spiking, *sites, by=50.0):
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 @pytest.mark.parametrize("windows", ["synchronous", "sequential"])
 def test_the_figures_are_those_of_numpy(batch_size, windows):
-    spiking = convert(two_sites(), windows=windows)
+    spiking = convert(two_sites(), windows=windows, bypass="none")
     session = onnx2snn.SpikingSession(spiking, precision="float64", device="cpu")
     last = session.time_steps
     found = layers(spiking, {"x": X}, [3, last], batch_size, precision="float64")
@@ -80,6 +80,19 @@ def test_the_figures_are_those_of_numpy(batch_size, windows):
             assert point.relative_error == pytest.approx(error, rel=1e-4)
             assert point.saturation == pytest.approx(100 * beyond.mean())
             assert point.spike_rate == pytest.approx(spikes)
+
+
+def test_errors_are_relative_to_the_whole_value_where_a_part_passes_by():
+    spiking = convert(two_sites(), bypass="linear")
+    (slope,) = (a.f for n in spiking.graph.node for a in n.attribute if a.name == "passing")
+    assert slope
+    session = onnx2snn.SpikingSession(spiking, precision="float64", device="cpu")
+    found = layers(spiking, {"x": X}, [3], precision="float64")
+    [layer] = [layer for layer in found if layer.site == "act/output"]
+    course, _ = session.run(None, {"x": X}, at=[3])
+    target = answer(two_sites(), {"x": X})[0].astype("d")
+    error = np.linalg.norm(course[0] - target) / np.linalg.norm(target)
+    assert layer.points[0].relative_error == pytest.approx(error, rel=1e-4)
 
 
 def test_sites_within_a_node_have_targets_of_their_own():
