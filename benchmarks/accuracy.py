@@ -7,7 +7,8 @@ Everything is judged on the 500 test images against the ANN. Methods:
 ours:        the default of `convert`: a walk through the sites, then tuning of them all;
 walk:        the same without tuning;
 exponential: the best of a grid of exponential schedules, chosen for each network and T by the
-             error on calibration images, scaled to every channel's range;
+             error on calibration images, scaled to every channel's range; of what may pass by
+             neurons, shortcuts alone do, here and below;
 paper:       the paper's own code and defaults (`--preset paper`);
 ablation:    ours with one of its parts taken out, all with few tuning steps;
 calibration: the same on fewer calibration images, and on synthetic ones.
@@ -62,8 +63,8 @@ TUNING = "onnx2snn.calibration.tuning.tune"
 # Only the given samples.
 NONE_MADE = {f"{TUNING}.samples_to_learn_from": lambda *_: 0}
 TWO_SITES = "two sites of a LayerNormalization"
-SHORTCUTS_ALONE = "shortcuts alone pass by"
 NOTHING_PASSES = "nothing passes by"
+LINEAR_PARTS = "linear parts pass by, too"
 ABLATIONS: dict[str, dict[str, Any]] = {
     "all parts": {},
     "no tuning": {},
@@ -75,14 +76,16 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no error of sites": {f"{TUNING}.SITE_WEIGHT": 0.0},
     "no averaging": {"onnx2snn.calibration.tuning.average.Average.settle": lambda *_: None},
     TWO_SITES: {},
-    SHORTCUTS_ALONE: {},
     NOTHING_PASSES: {},
+    LINEAR_PARTS: {},
 }
+# What baselines and ablations let pass by neurons: shortcuts alone.
+SHORTCUTS = {"bypass": "residual"}
 # Parts that are settings.
 SETTINGS: dict[str, dict[str, Any]] = {
     TWO_SITES: {"layer_norm": "decomposed"},
-    SHORTCUTS_ALONE: {"bypass": "residual"},
     NOTHING_PASSES: {"bypass": "none"},
+    LINEAR_PARTS: {"bypass": "linear"},
 }
 
 
@@ -167,14 +170,16 @@ def ablation(case: Case) -> Iterator[Row]:
     for name, replaced in ABLATIONS.items():
         tuning = 0 if name == "no tuning" else ABLATION_STEPS
         with _patched(replaced):
-            yield case.row(name, time_steps=8, tuning=tuning, **SETTINGS.get(name, {}))
+            yield case.row(
+                name, time_steps=8, tuning=tuning, **{**SHORTCUTS, **SETTINGS.get(name, {})}
+            )
 
 
 def calibration(case: Case) -> Iterator[Row]:
     """Ours on fewer samples, and on synthetic ones."""
     for name, samples in FEWER_SAMPLES.items():
         with _patched(NONE_MADE if "none made" in name else {}):
-            yield case.row(name, samples, time_steps=8, tuning=ABLATION_STEPS)
+            yield case.row(name, samples, time_steps=8, tuning=ABLATION_STEPS, **SHORTCUTS)
 
 
 METHODS: dict[str, Callable[[Case], Iterator[Row]]] = {
@@ -196,6 +201,7 @@ def _exponentials(time_steps: int) -> Iterator[dict[str, Any]]:
                 "step_size": reach / total,
                 "decay": decay,
                 "tuning": 0,
+                **SHORTCUTS,
             }
 
 

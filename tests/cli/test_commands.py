@@ -57,6 +57,7 @@ def test_convert_with_data_says_nothing_on_standard_error(folder, call):
         "dynamics": b"signgd",
         "spikes": b"binary",
         "schedule": b"calibrated",
+        "passing": 0.5,
     }
 
 

@@ -79,10 +79,11 @@ def test_sites_are_silent_outside_their_windows():
 @pytest.mark.parametrize("spikes", ["binary", "ternary"])
 def test_waiting_for_settled_inputs_lowers_the_error(spikes):
     proto, data = deep_network(), {"x": samples(256, 24, seed=50)}
+    settings = {"time_steps": 4, "spikes": spikes, "tuning": 0, "bypass": "none"}
     errors = [
         relative_error(
             proto,
-            onnx2snn.convert(proto, data, time_steps=4, spikes=spikes, windows=name, tuning=0),
+            onnx2snn.convert(proto, data, windows=name, **settings),
             samples(200, 24, seed=51),
         )
         for name in ("synchronous", "0.5", "sequential")
