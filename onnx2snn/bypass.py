@@ -14,8 +14,8 @@ from functools import reduce
 
 from onnx2snn.ops import BY_OP_TYPE, BY_SOURCE, DOMAIN
 from onnx2snn.ops.node import Node
+from onnx2snn.ops.operator import PASSING
 from onnx2snn.ops.passing import may_pass
-from onnx2snn.ops.target import Target
 from onnx2snn.rules import LINEAR, NONE
 from onnx2snn.runtime.graph import Graph
 
@@ -69,10 +69,9 @@ def bypassed(nodes: Sequence[Node], graph: Graph, bypass: str) -> list[Node]:
                 replaced.add(total.outputs[0])
                 node, passing = replace(node, op_type=ADD_RELU, inputs=(a, b)), short
         elif bypass == LINEAR and node.domain == DOMAIN:
-            target, way = _lone_target(node), ways.get(node.inputs[0], _Way())
-            few = len(way.sites) < MOST_TOGETHER and target is not None and target.rowwise
-            if target is not None and (few or not way.sites):
-                attributes = {**node.attributes, "passing": UNFITTED}
+            way = ways.get(node.inputs[0], _Way())
+            if _lets_pass(node, way):
+                attributes = {**node.attributes, PASSING: UNFITTED}
                 node, passing = replace(node, attributes=attributes), way
         way = reduce(_Way.joined, (ways.get(name, _Way()) for name in node.inputs), _Way())
         if node.domain == DOMAIN:
@@ -82,9 +81,13 @@ def bypassed(nodes: Sequence[Node], graph: Graph, bypass: str) -> list[Node]:
     return [node for node in result if not replaced.intersection(node.outputs)]
 
 
-def _lone_target(node: Node) -> Target | None:
-    """The function of a node's only site, if that reads its first operand and l is known."""
+def _lets_pass(node: Node, way: _Way) -> bool:
+    """Whether the linear part of a node's function is to pass by its site, if that is its only one.
+
+    way: to the node's first operand.
+    """
     sites = BY_OP_TYPE[node.op_type].lower(node).sites
-    if len(sites) != 1 or sites[0].operands != node.inputs[:1]:
-        return None
-    return sites[0].target if may_pass(sites[0].target) else None
+    if len(sites) != 1 or sites[0].operands != node.inputs[:1] or not may_pass(sites[0].target):
+        return False
+    normalises = sites[0].target.rowwise is not None
+    return not way.sites or (normalises and len(way.sites) < MOST_TOGETHER)
