@@ -21,6 +21,7 @@ from onnx2snn.runtime.plan import Plan
 SAMPLES = 32
 # Of the standard deviation of f, what must not be left for neurons to send.
 MOST_LEFT = 0.75
+FAR = 1e4
 
 
 # Binary digits of a slope. Sites whose slopes are the same share a compiled kernel, and what
@@ -29,14 +30,26 @@ DIGITS = 4
 
 
 def slope(target: Target, x: Tensor) -> float:
-    """c = cov(l(x), f(x)) / var(l(x)), rounded; 0 where f is not much of a line."""
+    """c = cov(l(x), f(x)) / var(l(x)), rounded; 0 where f is not much of a line.
+
+    Nor is one that levels off, but for normalisations: beyond the data, what is left of it would
+    grow without end.
+    """
     part, whole = linear_part(target, x).double(), target(x).double()
     if part.shape != whole.shape or part.numel() < 2:
+        return 0.0
+    if target.rowwise is None and not _grows(target, x):
         return 0.0
     part, whole = part - part.mean(), whole - whole.mean()
     found = _rounded(float((part * whole).mean() / part.square().mean()))
     left = float((whole - found * part).square().mean() / whole.square().mean())
     return found if left <= MOST_LEFT**2 else 0.0
+
+
+def _grows(target: Target, x: Tensor) -> bool:
+    """Whether f follows x far beyond the data."""
+    near, far = (float(target(factor * x).abs().max()) for factor in (1.0, FAR))
+    return isfinite(far) and far > near * FAR**0.5
 
 
 def _rounded(number: float) -> float:

@@ -46,7 +46,7 @@ class Operand:
 class SiteWriter:
     """Writes instructions for sites of these kernels.
 
-    shapes: of the tensors that vary.
+    shapes: of all tensors.
     values: of those that do not.
     """
 
@@ -90,7 +90,7 @@ class SiteWriter:
         return result
 
     def _operand(self, writer: Writer, name: str, layout: Layout, step: SiteStep) -> Operand:
-        site, static = step.site.name, name not in self.shapes
+        site, static = step.site.name, name not in self.fused.plan.varying
         shape = self.values(name).shape if static else self.shapes[name]
         reading, row = self._reading(writer, shape, layout, step), _row(shape, layout, step)
         if static:

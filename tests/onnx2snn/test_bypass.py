@@ -15,10 +15,12 @@ import onnx2snn
 from onnx2snn.calibration.slopes import slope
 from onnx2snn.match import Options, match
 from onnx2snn.ops.extremum import largest_in
+from onnx2snn.ops.gelu import gelu
 from onnx2snn.ops.layer_normalization import normalised
 from onnx2snn.ops.passing import linear_part
 from onnx2snn.ops.relu import relu
 from onnx2snn.ops.sigmoid import sigmoid
+from onnx2snn.ops.tanh import tanh
 from onnx2snn.ops.target import Target
 from onnx2snn.ops.windows import Geometry, Windows
 from onnx2snn.runtime.graph import read_graph
@@ -178,7 +180,7 @@ def test_normalisations_of_two_sites_are_sent_whole() -> None:
     ("target", "expected"),
     [
         (relu(), 0.5),
-        (sigmoid(), pytest.approx(0.2, abs=0.05)),
+        (gelu("none"), pytest.approx(0.5, abs=0.1)),
         (Target("abs", 1, torch.abs), 0.0),
         (normalised((-1,), 1e-5), pytest.approx(1.0, abs=0.1)),
         (largest_in(Windows((Geometry(2, 2),)), -9.0), pytest.approx(1.0, abs=0.1)),
@@ -199,6 +201,9 @@ def test_slopes_are_those_of_a_regression(target: Target, expected: float) -> No
 def test_what_has_no_slope() -> None:
     x = torch.ones(4, 3)
     assert slope(relu(), x) == 0.0
+    spread = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
+    for levels_off in (sigmoid(), tanh(), Target("exp", 1, torch.exp)):
+        assert slope(levels_off, spread) == 0.0
     assert slope(relu(), torch.full((4, 3), torch.nan)) == 0.0
     assert slope(Target("max", 1, lambda x: x.amax(-1, keepdim=True)), torch.randn(4, 3)) == 0.0
 
@@ -234,14 +239,14 @@ def test_neurons_beside_a_linear_part_come_to_the_same() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.5])
 def test_a_file_in_which_nothing_can_pass(value: float) -> None:
-    network = model("a = Tanh (x) b = Sigmoid (x) c = Max (a, b) y = MatMul (c, w0)")
+    network = model("a = Gelu (x) b = Sigmoid (x) c = Max (a, b) y = MatMul (c, w0)")
     x = np.random.default_rng(1).standard_normal((8, WIDTH)).astype("f")
     spiking = onnx2snn.convert(network, {"x": x}, time_steps=2, tuning=0)
     node = next(n for n in spiking.graph.node if n.op_type == "SpikingMax")
     if value == 0.5:
         node.attribute.append(helper.make_attribute("passing", value))
     else:
-        node = next(n for n in spiking.graph.node if n.op_type == "SpikingTanh")
+        node = next(n for n in spiking.graph.node if n.op_type == "SpikingGelu")
         next(a for a in node.attribute if a.name == "passing").f = value
     with pytest.raises(onnx2snn.Onnx2SnnError, match=r"'passing' is .*; it must be finite"):
         onnx2snn.SpikingSession(spiking, device="cpu")

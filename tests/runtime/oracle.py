@@ -49,9 +49,29 @@ def _softmax(axis: int) -> Callable[[Array], Array]:
 
 
 def _target(site: Site, attributes: Mapping[str, Any]) -> Callable[..., Array]:
-    """The site's function by its name."""
+    """The site's function, without what passes by its neurons."""
+    if site.target.remainder is None:
+        return _function(site.target.name, attributes)
+    name, slope = site.target.remainder.whole.name, attributes["passing"]
+    whole = _function(name, attributes)
+    return lambda x: whole(x) - slope * _linear_part(name, x, attributes)
+
+
+def _linear_part(name: str, x: Array, attributes: Mapping[str, Any]) -> Array:
+    if name.startswith("layer_normalization"):
+        return np.asarray(x - x.mean(tuple(range(attributes.get("axis", -1), 0)), keepdims=True))
+    if name != "largest in a window":
+        return x
+    rank = len(attributes["kernel_shape"])
+    pads = attributes.get("pads") or [0] * (2 * rank)
+    sides = list(zip(pads[:rank], pads[rank:], strict=True))
+    padded = np.pad(x, [(0, 0)] * (x.ndim - rank) + sides, mode="edge")
+    return _pooled("AveragePool", padded, {**attributes, "pads": None})
+
+
+def _function(name: str, attributes: Mapping[str, Any]) -> Callable[..., Array]:
     epsilon = attributes.get("epsilon", 1e-5)
-    if site.target.name.startswith("layer_normalization"):
+    if name.startswith("layer_normalization"):
         return _normalised(tuple(range(attributes.get("axis", -1), 0)), epsilon)
     softmax = _softmax(attributes.get("axis", -1))
     return {
@@ -62,17 +82,19 @@ def _target(site: Site, attributes: Mapping[str, Any]) -> Callable[..., Array]:
         "tanh": np.tanh,
         "maximum": np.maximum,
         "largest": lambda *x: np.maximum.reduce([*x, np.full_like(x[0], attributes["floor"])]),
-        "largest in a window": lambda x: np.maximum(_pooled(x, attributes), attributes["floor"]),
+        "largest in a window": lambda x: np.maximum(
+            _pooled("MaxPool", x, attributes), attributes["floor"]
+        ),
         "square": lambda x: x * x,
         "gelu(approximate=none)": _gelu,
         f"x1/sqrt(x2+{epsilon:g})": lambda a, b: a / np.sqrt(np.maximum(b, 0) + epsilon),
-    }[site.target.name]
+    }[name]
 
 
-def _pooled(x: Array, attributes: Mapping[str, Any]) -> Array:
+def _pooled(kind: str, x: Array, attributes: Mapping[str, Any]) -> Array:
     names = ("kernel_shape", "strides", "pads")
     known = {name: attributes[name] for name in names if attributes.get(name)}
-    (result,) = ReferenceEvaluator(helper.make_node("MaxPool", ["x"], ["y"], **known)).run(
+    (result,) = ReferenceEvaluator(helper.make_node(kind, ["x"], ["y"], **known)).run(
         None, {"x": x}
     )
     return np.asarray(result)
@@ -112,7 +134,7 @@ class Oracle:
             return
         record = BY_OP_TYPE[node.op_type]
         lowered, parameters = record.lower(node), iter(record.parameters(node))
-        self._constants.update(lowered.constants)
+        self._constants.update({n: _widened(a) for n, a in lowered.constants.items()})
         spikes = str(node.attributes.get("spikes", "binary"))
         for step in lowered.steps:
             names = next(parameters) if isinstance(step, Site) else {}

@@ -42,7 +42,7 @@ def test_a_two_layer_mlp(spikes: str) -> None:
     ]
     model = build(nodes, {"x": ["N", 4]}, {"y": ["N", 2]}, w)
     x = np.random.default_rng(1).standard_normal((32, 4)).astype(np.float32)
-    model = onnx2snn.convert(model, {"x": x}, time_steps=8, tuning=0, spikes=spikes)
+    model = onnx2snn.convert(model, {"x": x}, time_steps=8, tuning=0, spikes=spikes, bypass="none")
     arrays = {"x": x[:BATCH]}
     account, sites = point_of(model, arrays, 6).account, counted(model, arrays, 6)
     assert account.neurons == BATCH * (6 + 5)
@@ -77,7 +77,7 @@ def test_two_sites_together(join: str, width: int, of_relu: int, of_tanh: int) -
     ]
     model = build(nodes, {"x": ["N", 5, 4]}, {"y": ["N", 5, 2]}, w)
     x = np.random.default_rng(1).standard_normal((32, 5, 4)).astype(np.float32)
-    model = onnx2snn.convert(model, {"x": x}, time_steps=8, tuning=0)
+    model = onnx2snn.convert(model, {"x": x}, time_steps=8, tuning=0, bypass="none")
     arrays = {"x": x[:BATCH]}
     account, sites = point_of(model, arrays, 6).account, counted(model, arrays, 6)
     relu, tanh = sites["relu/output"], sites["tanh/output"]
@@ -102,7 +102,7 @@ def test_signals_that_pass_by_a_site(beside: str) -> None:
     ]
     model = build(nodes, {"x": ["N", 3]}, {"y": ["N", 2]}, w)
     x = np.random.default_rng(1).standard_normal((32, 3)).astype(np.float32)
-    model = onnx2snn.convert(model, {"x": x}, time_steps=8, tuning=0)
+    model = onnx2snn.convert(model, {"x": x}, time_steps=8, tuning=0, bypass="none")
     arrays = {"x": x[:BATCH]}
     account, sites = point_of(model, arrays, 6).account, counted(model, arrays, 6)
     relu, tanh = sites["relu/output"], sites["tanh/output"]
@@ -122,7 +122,7 @@ def test_input_beside_spikes_costs_its_share() -> None:
     ]
     model = build(nodes, {"x": ["N", 3]}, {"y": ["N", 2]}, w)
     x = np.random.default_rng(1).standard_normal((32, 3)).astype(np.float32)
-    model = onnx2snn.convert(model, {"x": x}, time_steps=8, tuning=0)
+    model = onnx2snn.convert(model, {"x": x}, time_steps=8, tuning=0, bypass="none")
     account = point_of(model, {"x": x[:BATCH]}, 6).account
     assert account.input_macs == BATCH * (3 * 5 + 5 * 2)
 

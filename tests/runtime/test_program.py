@@ -174,7 +174,11 @@ def test_a_program_does_what_the_executor_does(name: str, spikes: str) -> None:
     assert all(session._runner.programs.known.values())
 
 
-@pytest.mark.parametrize("name", MODELS)
+# Means of padded windows, which pass by the first site there, are evaluated besides.
+WHOLE = [name for name in MODELS if name != "convolutional"]
+
+
+@pytest.mark.parametrize("name", WHOLE)
 def test_a_known_program_answers_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     session, arrays = SpikingSession(spiking(name), device="cpu", block=3), feed(name, 2)
     points = session.simulate(arrays, [4, 10])
