@@ -64,7 +64,6 @@ TUNING = "onnx2snn.calibration.tuning.tune"
 NONE_MADE = {f"{TUNING}.samples_to_learn_from": lambda *_: 0}
 TWO_SITES = "two sites of a LayerNormalization"
 NOTHING_PASSES = "nothing passes by"
-LINEAR_PARTS = "linear parts pass by, too"
 ABLATIONS: dict[str, dict[str, Any]] = {
     "all parts": {},
     "no tuning": {},
@@ -77,7 +76,6 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no averaging": {"onnx2snn.calibration.tuning.average.Average.settle": lambda *_: None},
     TWO_SITES: {},
     NOTHING_PASSES: {},
-    LINEAR_PARTS: {},
 }
 # What baselines and ablations let pass by neurons: shortcuts alone.
 SHORTCUTS = {"bypass": "residual"}
@@ -85,7 +83,6 @@ SHORTCUTS = {"bypass": "residual"}
 SETTINGS: dict[str, dict[str, Any]] = {
     TWO_SITES: {"layer_norm": "decomposed"},
     NOTHING_PASSES: {"bypass": "none"},
-    LINEAR_PARTS: {"bypass": "linear"},
 }
 
 
