@@ -21,9 +21,8 @@ from onnx2snn.runtime.plan import Plan
 SAMPLES = 32
 # Of the standard deviation of f, what must not be left for neurons to send.
 MOST_LEFT = 0.75
+# How far beyond the data a function must still follow its argument.
 FAR = 1e4
-
-
 # Binary digits of a slope. Sites whose slopes are the same share a compiled kernel, and what
 # rounding adds to d is far below what d has.
 DIGITS = 4
