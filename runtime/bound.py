@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
+from torch.nn.functional import linear, pad
 
 from onnx2snn.ops.errors import Onnx2SnnError
 from onnx2snn.ops.node import Node
-from onnx2snn.runtime.linear.arguments import axes_of, integers, per_axis
+from onnx2snn.runtime.linear.arguments import axes_of, begin_end, integers, per_axis
 from onnx2snn.runtime.linear.convolution import CONVOLUTIONS, window_pads
 from onnx2snn.runtime.linear.indexing import cuts
+from onnx2snn.runtime.linear.padding import copied, is_constant, padded_cells, zero_padded
 from onnx2snn.runtime.linear.pooling import AVERAGE_POOL
 from onnx2snn.runtime.linear.product import normalisation
 from onnx2snn.runtime.linear.window import taken_index
@@ -57,8 +58,9 @@ def _conv(form: Form) -> Bound | None:
     strides = per_axis(attributes, "strides", rank, 1)
     dilations = per_axis(attributes, "dilations", rank, 1)
     pads = window_pads(shape[2:], weight.shape[2:], strides, dilations, attributes)
-    if pads[:rank] != pads[rank:] or min(pads) < 0:
-        return None
+    beside = [] if pads[:rank] == pads[rank:] and min(pads) >= 0 else begin_end(pads)
+    if beside:
+        shape, pads = pad(torch.empty(shape, device="meta"), beside).shape, [0] * rank
     sliding = Sliding(strides, pads[:rank], dilations, int(attributes.get("group", 1)))
     plain = CONVOLUTIONS[rank - 1]
     convolve = packed_convolution(
@@ -66,7 +68,8 @@ def _conv(form: Form) -> Bound | None:
     )
 
     def conv(x: Tensor) -> Tensor:
-        result = convolve(x.flatten(0, 1))
+        flat = x.flatten(0, 1)
+        result = convolve(pad(flat, beside) if beside else flat)
         return result.view(*x.shape[:2], *result.shape[1:])
 
     return conv
@@ -157,6 +160,16 @@ def _concat(form: Form) -> Bound | None:
     return concat
 
 
+def _padded(form: Form) -> Bound | None:
+    shape, operands = form.signal, form.operands
+    if shape is None:
+        return None
+    if is_constant(form.node.attributes):
+        return lambda x: zero_padded(x, shape, operands)
+    cells = padded_cells(shape, operands, form.node.attributes)
+    return lambda x: copied(x, cells, first=1)
+
+
 def _slice(form: Form) -> Bound | None:
     if form.signal is None:
         return None
@@ -194,6 +207,7 @@ _BINDERS: dict[str, Callable[[Form], Bound | None]] = {
     "Conv": _conv,
     "Gemm": _gemm,
     "MatMul": _matmul,
+    "Pad": _padded,
     "Slice": _slice,
     "Transpose": _transpose,
     "Window": _window,

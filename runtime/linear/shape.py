@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.runtime.linear.arguments import (
     axes_of,
     axis_of,
-    begin_end,
     choice,
     integers,
     needed,
     needed_attribute,
     needed_integers,
-    optional,
     present,
 )
+from onnx2snn.runtime.linear.padding import PAD
 from onnx2snn.runtime.linear.record import Attributes, LinearOperator, Operands
 
 
@@ -108,62 +105,6 @@ def _tile(operands: Operands, attributes: Attributes) -> list[Tensor]:
     return [data.repeat(repeats)]
 
 
-def _reflected(index: Tensor, size: int) -> Tensor:
-    if size == 1:
-        return torch.zeros_like(index)
-    return size - 1 - (size - 1 - index % (2 * size - 2)).abs()
-
-
-def _clamped(index: Tensor, size: int) -> Tensor:
-    return index.clamp(0, size - 1)
-
-
-def _cycled(index: Tensor, size: int) -> Tensor:
-    return index % size
-
-
-_BEYOND = {"reflect": _reflected, "edge": _clamped, "wrap": _cycled}
-
-
-def _pad(operands: Operands, attributes: Attributes) -> list[Tensor]:
-    """Pad-25: cells added before and after each axis, or cut off where a pad is negative."""
-    data, fill = needed(operands, 0), optional(operands, 2)
-    mode = choice(attributes, "mode", ("constant", "reflect", "edge", "wrap"))
-    pads = _all_pads(data.ndim, needed_integers(operands, 1), integers(operands, 3))
-    if mode == "constant":
-        return [_constant_pad(data, pads, fill)]
-    cut = F.pad(data, begin_end([min(pad, 0) for pad in pads]))
-    for axis, size in enumerate(cut.shape):
-        before, after = max(pads[axis], 0), max(pads[axis + data.ndim], 0)
-        if before or after:
-            if size == 0:
-                raise ModelError(f"axis {axis} is empty, mode '{mode}' has nothing to repeat")
-            index = torch.arange(-before, size + after, device=data.device)
-            cut = cut.index_select(axis, _BEYOND[mode](index, size))
-    return [cut]
-
-
-def _all_pads(rank: int, pads: Sequence[int], named: Sequence[int] | None) -> list[int]:
-    """Pads [b1, b2, ..., e1, e2, ...] of all axes; those not named have none."""
-    axes = list(range(rank)) if named is None else axes_of(named, rank)
-    if len(pads) != 2 * len(axes):
-        raise ModelError(f"{len(pads)} pads given for {len(axes)} axes")
-    full = [0] * (2 * rank)
-    for position, axis in enumerate(axes):
-        full[axis] = pads[position]
-        full[axis + rank] = pads[position + len(axes)]
-    return full
-
-
-def _constant_pad(data: Tensor, pads: Sequence[int], fill: Tensor | None) -> Tensor:
-    order = begin_end(pads)
-    padded = F.pad(data, order)
-    if fill is None:
-        return padded
-    inside = F.pad(torch.ones(data.shape, dtype=torch.bool, device=data.device), order)
-    return torch.where(inside, padded, fill.reshape(()).to(data.device))
-
-
 def _blocks(data: Tensor, attributes: Attributes) -> tuple[int, str]:
     block, mode = (
         int(needed_attribute(attributes, "blocksize")),
@@ -211,7 +152,7 @@ SHAPE = (
     LinearOperator("Split", _split),
     LinearOperator("Expand", _expand),
     LinearOperator("Tile", _tile),
-    LinearOperator("Pad", _pad, factors=(), summands=(0, 2)),
+    PAD,
     LinearOperator("DepthToSpace", _depth_to_space),
     LinearOperator("SpaceToDepth", _space_to_depth),
 )

@@ -1,4 +1,7 @@
-"""Instructions for convolutions and means over windows, of two axes, channels last in memory."""
+"""Instructions for convolutions and means over windows, channels last in memory.
+
+Of one axis they are those of images one pixel high.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +20,28 @@ from onnx2snn.runtime.program.sums import Sums
 from onnx2snn.runtime.program.writer import Writer, at
 from onnx2snn.runtime.vectors import LANES
 
+# A place of an axis that a signal does not have.
+_POINT = Axis(1, 1, 1, 1, 0, 1)
+
+
+def _rank(step: BoundStep) -> int:
+    """The number of axes that windows move along."""
+    rank = step.signal.view.dim() - 3
+    if rank not in (1, 2):
+        raise UnsupportedError("windows over more than two axes")
+    return rank
+
 
 def _geometry(step: BoundStep, weights: Tensor) -> Geometry:
-    attributes, shape = step.node.attributes, step.signal.view.shape
-    if len(shape) != 5:
-        raise UnsupportedError("a convolution over other than two axes")
-    strides = per_axis(attributes, "strides", 2, 1)
-    dilations = per_axis(attributes, "dilations", 2, 1)
+    attributes, shape, rank = step.node.attributes, step.signal.view.shape, _rank(step)
+    strides = per_axis(attributes, "strides", rank, 1)
+    dilations = per_axis(attributes, "dilations", rank, 1)
     pads = window_pads(shape[3:], weights.shape[2:], strides, dilations, attributes)
     if min(pads) < 0:
         raise UnsupportedError("negative padding")
-    parts = (shape[3:], weights.shape[2:], strides, dilations, pads[:2], step.result[2:])
-    rows, columns = (Axis(*values) for values in zip(*parts, strict=True))
-    return Geometry(shape[2], weights.shape[0], rows, columns)
+    parts = (shape[3:], weights.shape[2:], strides, dilations, pads[:rank], step.result[2:])
+    axes = [Axis(*values) for values in zip(*parts, strict=True)]
+    return Geometry(shape[2], weights.shape[0], *[_POINT, *axes][-2:])
 
 
 def convolution(writer: Writer, step: BoundStep) -> Signal:
@@ -45,14 +57,12 @@ def convolution(writer: Writer, step: BoundStep) -> Signal:
 def average(writer: Writer, step: BoundStep) -> Signal:
     """Means over windows: a filter of ones for every channel, divided by the cells."""
     shape = step.signal.view.shape
-    if len(shape) != 5:
-        raise UnsupportedError("windows over other than two axes")
-    windows = averages(shape[3:], step.node.attributes)
-    axes = (
+    windows = averages(shape[-_rank(step) :], step.node.attributes)
+    axes = [
         Axis(size, a.width, a.stride, a.dilation, a.begin, len(a.cells))
         for size, a in zip(shape[3:], windows, strict=True)
-    )
-    geometry = Geometry(shape[2], shape[2], *axes)
+    ]
+    geometry = Geometry(shape[2], shape[2], *[_POINT, *axes][-2:])
     ones = torch.ones(shape[2], 1, *(a.width for a in windows))
     packed = writer.packed(step.index, lambda: _per_channel(ones, shape[2]))
     sums = _filtered(writer, step.signal, geometry, shape[2], packed)
@@ -66,7 +76,10 @@ def _alone(geometry: Geometry, groups: int) -> bool:
 def _filtered(
     writer: Writer, signal: Signal, geometry: Geometry, groups: int, packed: int
 ) -> Signal:
-    signal, alone = ordered(writer, signal, (0, 2, 3, 1)), _alone(geometry, groups)
+    rank, alone = signal.view.dim() - 3, _alone(geometry, groups)
+    if rank == 1:
+        signal = signal.seen(signal.view.unsqueeze(3))
+    signal = ordered(writer, signal, (0, 2, 3, 1))
     steps, batch = signal.view.shape[:2]
     depth, outputs = geometry.channels // groups, geometry.outputs
     kinds = geometry.kinds(depth)
@@ -81,18 +94,18 @@ def _filtered(
         filters = (geometry.taps, depth, 1, groups, outputs // groups)
         sums = Sums(*images, geometry.channels, *filters)
         sums.emit(writer, kinds, signal, packed, result)
-    return result
+    return result.seen(result.view.squeeze(3)) if rank == 1 else result
 
 
 def _per_group(weights: Tensor, groups: int) -> Tensor:
-    """Weights [outputs, depth, height, width] in panels, taps before depth."""
-    columns = weights.shape[0] // groups
-    grouped = weights.reshape(groups, columns, *weights.shape[1:]).permute(0, 3, 4, 2, 1)
+    """Weights [outputs, depth, *window] in panels, taps before depth."""
+    columns, depth = weights.shape[0] // groups, weights.shape[1]
+    grouped = weights.reshape(groups, columns, depth, -1).permute(0, 3, 2, 1)
     return panels(grouped.reshape(groups, -1, columns))
 
 
 def _per_channel(weights: Tensor, channels: int) -> Tensor:
-    """Weights [channels, 1, height, width] as [taps, channels], in whole vectors of channels."""
+    """Weights [channels, 1, *window] as [taps, channels], in whole vectors of channels."""
     by_tap = weights.reshape(channels, -1).t()
     padded = by_tap.new_zeros(by_tap.shape[0], -(-channels // LANES) * LANES)
     padded[:, :channels] = by_tap

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
 
 from onnx2snn.runtime.linear.arguments import axes_of, integers
+from onnx2snn.runtime.linear.padding import FILL, padded_cells
 from onnx2snn.runtime.linear.product import normalisation
 from onnx2snn.runtime.program.convolution import average, convolution
 from onnx2snn.runtime.program.moves import copied, joined, pointwise
@@ -39,6 +43,36 @@ def _normalised(writer: Writer, step: BoundStep) -> Signal:
 def _concat(writer: Writer, step: BoundStep) -> Signal:
     rank = step.signals[0].view.dim() - 1
     return joined(writer, step.signals, step.node.attributes["axis"] % rank + 1)
+
+
+def _padded(writer: Writer, step: BoundStep) -> Signal:
+    signal = step.signal
+    shape, operands = signal.view.shape[1:], step.binding.operands
+    for axis, cells in padded_cells(shape, operands, step.node.attributes).items():
+        parts = [_stretch(signal, axis + 1, *stretch) for stretch in stretches(cells)]
+        signal = joined(writer, parts, axis + 1)
+    return signal
+
+
+def stretches(cells: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Cells as stretches: the first one, how many, and 1 if others follow it, 0 if they are it."""
+    found: list[tuple[int, int, int]] = []
+    for cell in cells:
+        first, count, step = found[-1] if found else (cell, 0, 0)
+        apart = step if count > 1 else cell - first
+        alike = (cell == FILL) == (first == FILL)
+        if alike and apart in (0, 1) and cell == first + count * apart:
+            found[-1:] = [(first, count + 1, apart)]
+        else:
+            found.append((cell, 1, 0))
+    return found
+
+
+def _stretch(signal: Signal, axis: int, first: int, count: int, step: int) -> Signal | Tensor:
+    shape = (*signal.view.shape[:axis], count, *signal.view.shape[axis + 1 :])
+    if first == FILL:
+        return torch.zeros(()).expand(shape)
+    return signal.seen(signal.view.narrow(axis, first, count if step else 1).expand(shape))
 
 
 def _view(writer: Writer, step: BoundStep) -> Signal:
@@ -91,6 +125,7 @@ BY_OP_TYPE: dict[str, Callable[[Writer, BoundStep], Signal]] = {
     "Conv": convolution,
     "Gemm": gemm,
     "MatMul": matmul,
+    "Pad": _padded,
 }
 
 

@@ -40,19 +40,29 @@ def ordered(writer: Writer, signal: Signal, order: Sequence[int]) -> Signal:
     return copied(writer, signal, dense(signal.view.shape, lifted))
 
 
-def joined(writer: Writer, signals: Sequence[Signal], axis: int) -> Signal:
-    """Signals one after the other along an axis, in the order in memory of the first."""
-    first, sizes = signals[0].view, [signal.view.shape[axis] for signal in signals]
+def joined(writer: Writer, signals: Sequence[Signal | Tensor], axis: int) -> Signal:
+    """Signals one after the other along an axis, in the order in memory of the first.
+
+    Tensors among them are the same at every time.
+    """
+    views = [_view(signal) for signal in signals]
+    sizes, first = [view.shape[axis] for view in views], views[0]
     shape = (*first.shape[:axis], sum(sizes), *first.shape[axis + 1 :])
     result = writer.new(dense(shape, sorted(range(first.dim()), key=lambda i: -first.stride()[i])))
-    for signal, part in zip(signals, torch.split(result.view, sizes, axis), strict=True):
-        _emit(writer, "copy", result.seen(part), (signal.view, signal.view), (signal, signal))
+    for signal, view, part in zip(
+        signals, views, torch.split(result.view, sizes, axis), strict=True
+    ):
+        _emit(writer, "copy", result.seen(part), (view, view), (signal, signal))
     return result
+
+
+def _view(x: Signal | Tensor) -> Tensor:
+    return x.view if isinstance(x, Signal) else meta_like(x)
 
 
 def pointwise(writer: Writer, operation: str, a: Signal, b: Signal | Tensor) -> Signal:
     """a + b, a - b, a * b or a / b, broadcast; a tensor b is the same at every time."""
-    other = b.view if isinstance(b, Signal) else meta_like(b)
+    other = _view(b)
     shape = torch.Size(np.broadcast_shapes(a.view.shape, other.shape))
     whole = next((x for x in (a.view, other) if x.shape == shape), None)
     result = writer.new(dense(shape) if whole is None else packed_like(whole))

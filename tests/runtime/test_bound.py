@@ -28,6 +28,12 @@ ROWS: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
     ),
     "pointwise": ("Conv", {}, [(1, 4, 6, 5), weights(8, 4, 1, 1)]),
     "grouped": ("Conv", {"group": 4, "auto_pad": "VALID"}, [(2, 4, 6, 5), weights(8, 1, 3, 2)]),
+    "uneven_pads": (
+        "Conv",
+        {"pads": [0, 1, 1, 0], "strides": [2, 2]},
+        [(2, 4, 6, 5), weights(6, 4, 3, 3)],
+    ),
+    "cut_by_pads": ("Conv", {"pads": [-1, 0, 0, 2]}, [(2, 4, 6, 5), weights(6, 4, 3, 3)]),
     "conv_1d": ("Conv", {"dilations": [2]}, [(2, 4, 9), weights(6, 4, 3)]),
     "matmul": ("MatMul", {}, [(2, 7, 4), weights(4, 5)]),
     "vectors": ("MatMul", {}, [(2, 4), weights(4, 5)]),
@@ -66,6 +72,12 @@ ROWS: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
         {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 0, 1], "ceil_mode": 1},
         [(2, 19, 6, 5)],
     ),
+    "average_1d": ("AveragePool", {"kernel_shape": [3], "pads": [1, 1]}, [(2, 19, 7)]),
+    "pad": ("Pad", {}, [(2, 4, 3), torch.tensor([0, 0, 2, 1, 3, 0])]),
+    "pad_some_axes": ("Pad", {}, [(2, 4, 3), torch.tensor([1, -1]), None, torch.tensor([-2])]),
+    "pad_with_edges": ("Pad", {"mode": "edge"}, [(2, 4, 3), torch.tensor([0, 0, 2, 0, 3, 2])]),
+    "pad_reflected": ("Pad", {"mode": "reflect"}, [(2, 4, 3), torch.tensor([0, -1, 2, 0, 3, 1])]),
+    "pad_wrapped": ("Pad", {"mode": "wrap"}, [(2, 4, 1), torch.tensor([0, 2, 1, 0, 1, 1])]),
     "window": (
         "Window",
         {
@@ -77,7 +89,6 @@ ROWS: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
 }
 # What binding leaves to `runtime.lifted`.
 UNBOUND: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
-    "uneven_pads": ("Conv", {"pads": [0, 1, 1, 1]}, [(2, 4, 6, 5), weights(6, 4, 3, 3)]),
     "concat_of_samples": ("Concat", {"axis": 0}, [(2, 4), (3, 4)]),
     "concat_with_a_constant": ("Concat", {"axis": 1}, [(2, 4), weights(2, 3)]),
     "backwards": ("Slice", {}, [(2, 4), *(torch.tensor([x]) for x in (3, 0, 1, -1))]),

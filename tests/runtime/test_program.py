@@ -40,6 +40,7 @@ MORE: dict[str, Row] = {
     "four_vectors": ("MatMul", {}, [(3, 9, 21), weights(21, 64)]),
     "padded": ("Conv", SAME, [(3, 5, 7, 6), weights(19, 5, 3, 3)]),
     "groups": ("Conv", {**SAME, "group": 3}, [(2, 6, 5, 5), weights(60, 2, 3, 3)]),
+    "depthwise_1d": ("Conv", {"pads": [1, 0], "group": 9}, [(2, 9, 5), weights(9, 1, 3)]),
     "depthwise": ("Conv", {**SAME, "group": 35}, [(2, 35, 4, 5), weights(35, 1, 3, 3)]),
     "many_images": ("Conv", SAME, [(7, 4, 8, 8), weights(40, 4, 3, 3)]),
     "beside_the_image": ("Conv", {"pads": [4, 5, 4, 5]}, [(2, 3, 4, 3), weights(20, 3, 3, 3)]),
@@ -57,7 +58,7 @@ MORE: dict[str, Row] = {
     "mean_of_rows": ("ReduceMean", {}, [(2, 3, 75), torch.tensor([2])]),
     "mean_of_columns": ("ReduceMean", {"keepdims": 0}, [(2, 37, 59), torch.tensor([1])]),
 }  # fmt: skip
-BOUND = {name: row for name, row in {**ROWS, **MORE}.items() if name != "conv_1d"}
+BOUND = {name: row for name, row in {**ROWS, **MORE}.items() if name != "cut_by_pads"}
 
 
 def memory(buffers: torch.Tensor, start: int, view: torch.Tensor) -> torch.Tensor:
@@ -107,7 +108,9 @@ def test_an_instruction_is_its_operator_at_every_step(
 
 def test_what_kernels_do_not_know_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnsupportedError, match="two axes"):
-        run(ROWS["conv_1d"], 1, False)
+        run(("Conv", {}, [(1, 2, 3, 3, 3), weights(2, 2, 1, 1, 1)]), 1, False)
+    with pytest.raises(UnsupportedError, match="negative"):
+        run(ROWS["cut_by_pads"], 1, False)
     monkeypatch.setattr(product, "MOST_WEIGHTS", 1 << 19)
     with pytest.raises(UnsupportedError, match="too large"):
         run(("Gemm", {}, [(1, 400), weights(400, 400)]), 1, False)
@@ -174,11 +177,7 @@ def test_a_program_does_what_the_executor_does(name: str, spikes: str) -> None:
     assert all(session._runner.programs.known.values())
 
 
-# Means of padded windows, which pass by the first site there, are evaluated besides.
-WHOLE = [name for name in MODELS if name != "convolutional"]
-
-
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", MODELS)
 def test_a_known_program_answers_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     session, arrays = SpikingSession(spiking(name), device="cpu", block=3), feed(name, 2)
     points = session.simulate(arrays, [4, 10])
