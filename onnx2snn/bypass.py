@@ -15,7 +15,7 @@ from functools import reduce
 from onnx2snn.ops import BY_OP_TYPE, BY_SOURCE, DOMAIN
 from onnx2snn.ops.node import Node
 from onnx2snn.ops.operator import PASSING
-from onnx2snn.ops.passing import may_pass
+from onnx2snn.ops.passing import may_pass, normalises
 from onnx2snn.rules import LINEAR, NONE
 from onnx2snn.runtime.graph import Graph
 
@@ -89,5 +89,4 @@ def _lets_pass(node: Node, way: _Way) -> bool:
     sites = BY_OP_TYPE[node.op_type].lower(node).sites
     if len(sites) != 1 or sites[0].operands != node.inputs[:1] or not may_pass(sites[0].target):
         return False
-    normalises = sites[0].target.rowwise is not None
-    return not way.sites or (normalises and len(way.sites) < MOST_TOGETHER)
+    return not way.sites or (normalises(sites[0].target) and len(way.sites) < MOST_TOGETHER)

@@ -19,7 +19,7 @@ from torch import Tensor
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.lowering import Lowering
 from onnx2snn.ops.operator import Attribute, SpikingOperator, is_paper
-from onnx2snn.ops.target import Predicate, Rowwise, Target, decimal
+from onnx2snn.ops.target import Moments, Predicate, Rowwise, Target, decimal
 
 
 def square() -> Target:
@@ -65,7 +65,7 @@ def normalised(axes: tuple[int, ...], epsilon: float) -> Target:
         s = Add (v, epsilon) d = Sqrt (s) Y = Div (c, d)
     """
     over_row = Target("(x1-x2)*x3", 3, lambda x, m, r: (x - m) * r)
-    rowwise = Rowwise(axes, epsilon, True, over_row)
+    rowwise = Rowwise(axes, Moments(epsilon, centred=True), over_row)
     return Target(name, 1, function, body, {"epsilon": epsilon}, rowwise=rowwise)
 
 

@@ -11,13 +11,14 @@ c = cov(l, f) / var(l) the neurons send what a linear regression leaves. l(x) is
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import Any
 
 from torch import Tensor
 
-from onnx2snn.ops.target import Remainder, Rowwise, Target, Windowed
+from onnx2snn.ops.target import Moments, Remainder, Rowwise, Target, Windowed
 from onnx2snn.ops.windows import Windows
 
 # Appends a node and names its result; Lowering and the exporter's Writer have one each.
@@ -32,9 +33,14 @@ def may_pass(target: Target) -> bool:
     return target.windowed is None or _is_plain(target.windowed.windows)
 
 
+def normalises(target: Target) -> bool:
+    """Whether the target function normalises rows."""
+    return target.rowwise is not None and isinstance(target.rowwise.statistics, Moments)
+
+
 def linear_part(target: Target, x: Tensor) -> Tensor:
     """l(x)."""
-    if target.rowwise is not None and target.rowwise.centred:
+    if target.rowwise is not None and _is_centred(target.rowwise):
         return x - x.mean(target.rowwise.axes, keepdim=True)
     if target.windowed is not None:
         windows = target.windowed.windows
@@ -44,11 +50,15 @@ def linear_part(target: Target, x: Tensor) -> Tensor:
 
 def write_linear_part(target: Target, x: str, constant: Constant, call: Call) -> str:
     """The same as ONNX nodes; the name of its value."""
-    if target.rowwise is not None and target.rowwise.centred:
+    if target.rowwise is not None and _is_centred(target.rowwise):
         return call("Sub", x, call("ReduceMean", x, constant(target.rowwise.axes), keepdims=1))
     if target.windowed is not None:
         return _write_means(target.windowed.windows, x, constant, call)
     return x
+
+
+def _is_centred(rowwise: Rowwise) -> bool:
+    return isinstance(rowwise.statistics, Moments) and rowwise.statistics.centred
 
 
 def _is_plain(windows: Windows) -> bool:
@@ -98,11 +108,9 @@ def _of_window(windowed: Windowed, slope: float) -> Windowed:
 
 
 def _of_row(rowwise: Rowwise, slope: float) -> Rowwise:
-    over = rowwise.function
+    over, centred = rowwise.function, _is_centred(rowwise)
 
     def function(x: Any, m: Any, r: Any) -> Any:
-        return over(x, m, r) - slope * (x - m if rowwise.centred else x)
+        return over(x, m, r) - slope * (x - m if centred else x)
 
-    return Rowwise(
-        rowwise.axes, rowwise.epsilon, rowwise.centred, Target(f"{over.name} but x", 3, function)
-    )
+    return replace(rowwise, function=Target(f"{over.name} but x", 3, function))

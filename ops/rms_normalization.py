@@ -24,7 +24,7 @@ from onnx2snn.ops.layer_normalization import (
 )
 from onnx2snn.ops.lowering import Lowering
 from onnx2snn.ops.operator import Attribute, SpikingOperator, is_paper
-from onnx2snn.ops.target import Rowwise, Target
+from onnx2snn.ops.target import Moments, Rowwise, Target
 
 
 def scaled(axes: tuple[int, ...], epsilon: float) -> Target:
@@ -39,7 +39,8 @@ def scaled(axes: tuple[int, ...], epsilon: float) -> Target:
         q = Mul (X1, X1) m = ReduceMean (q, axes) s = Add (m, epsilon) d = Sqrt (s)
         Y = Div (X1, d)
     """
-    rowwise = Rowwise(axes, epsilon, False, Target("x1*x3", 3, lambda x, _, r: x * r))
+    over_row = Target("x1*x3", 3, lambda x, _, r: x * r)
+    rowwise = Rowwise(axes, Moments(epsilon, centred=False), over_row)
     return Target(name, 1, function, body, {"epsilon": epsilon}, rowwise=rowwise)
 
 

@@ -26,7 +26,7 @@ from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.exp import exp
 from onnx2snn.ops.lowering import Lowering
 from onnx2snn.ops.operator import Attribute, SpikingOperator, is_paper
-from onnx2snn.ops.target import Target
+from onnx2snn.ops.target import Powers, Rowwise, Target
 
 MASKED = -5000.0
 """What a score is below where a mask hides it; such masks are -10000 or lower."""
@@ -38,7 +38,9 @@ def softmax(axis: int) -> Target:
     def function(x: Tensor) -> Tensor:
         return torch.softmax(x, axis).nan_to_num(0.0)
 
-    return Target(f"softmax(axis={axis})", 1, function)
+    over_row = Target("x2*x3", 3, lambda _, power, r: power * r)
+    rowwise = Rowwise((axis,), Powers(), over_row)
+    return Target(f"softmax(axis={axis})", 1, function, rowwise=rowwise)
 
 
 def peak(axis: int) -> Target:

@@ -77,17 +77,32 @@ class Windowed:
 
 
 @dataclass(frozen=True)
-class Rowwise:
-    """An elementwise function of x and two numbers of its row: m and r = 1 / sqrt(q + epsilon).
+class Moments:
+    """m and r = 1 / sqrt(q + epsilon) of a row.
 
-    axes:     of a row, counted from the last.
-    centred:  m = mean(x) and q = mean((x - m)^2) if so, else m = 0 and q = mean(x^2).
-    function: of (x, m, r).
+    centred: m = mean(x) and q = mean((x - m)^2) if so, else m = 0 and q = mean(x^2).
+    """
+
+    epsilon: float
+    centred: bool
+
+
+@dataclass(frozen=True)
+class Powers:
+    """m = exp(x - max(x)) and r = 1 / sum(m), both 0 in a row without any finite x."""
+
+
+@dataclass(frozen=True)
+class Rowwise:
+    """An elementwise function of x and of two numbers that its row gives each neuron, m and r.
+
+    axes:       of a row, counted from the last.
+    statistics: what m and r are.
+    function:   of (x, m, r).
     """
 
     axes: tuple[int, ...]
-    epsilon: float
-    centred: bool
+    statistics: Moments | Powers
     function: Target
 
 

@@ -12,7 +12,7 @@ from onnx2snn.calibration.ann import Feed, activations
 from onnx2snn.calibration.values import first_samples, single, with_open_batch
 from onnx2snn.ops.node import Node
 from onnx2snn.ops.operator import PASSING
-from onnx2snn.ops.passing import linear_part
+from onnx2snn.ops.passing import linear_part, normalises
 from onnx2snn.ops.target import Target
 from onnx2snn.runtime.graph import Graph
 from onnx2snn.runtime.plan import Plan
@@ -37,7 +37,7 @@ def slope(target: Target, x: Tensor) -> float:
     part, whole = linear_part(target, x).double(), target(x).double()
     if part.shape != whole.shape or part.numel() < 2:
         return 0.0
-    if target.rowwise is None and not _grows(target, x):
+    if not normalises(target) and not _grows(target, x):
         return 0.0
     part, whole = part - part.mean(), whole - whole.mean()
     found = _rounded(float((part * whole).mean() / part.square().mean()))

@@ -239,13 +239,8 @@ int64_t site(const struct block* b) {{
 """
 
 
-def c_source(
-    expression: Expression, alphabet: str, operands: Operands = OWN, constants: str = ""
-) -> str:
-    """The source of a site kernel for a target function and a spike alphabet.
-
-    constants: definitions that the operands' pieces use.
-    """
+def c_source(expression: Expression, alphabet: str, operands: Operands = OWN) -> str:
+    """The source of a site kernel for a target function and a spike alphabet."""
     arity = expression.arity
 
     def each(template: str) -> str:
@@ -262,7 +257,7 @@ def c_source(
         result=_literal(expression.result),
         firing=FIRING[alphabet],
         fields=operands.fields,
-        helpers=constants + operands.helpers,
+        helpers=operands.helpers,
         begin_chunk=operands.begin.format(arity=arity),
         load=each(operands.load),
         charge=each(operands.charge),

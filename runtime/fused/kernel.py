@@ -22,9 +22,8 @@ from onnx2snn.runtime.fused.operands_source import (
     LINE,
     LONGEST_CHUNK,
     OWN,
-    ROWS,
     WINDOWED,
-    row_constants,
+    rows_of,
 )
 
 # Neurons times steps below which a second thread costs more than it brings.
@@ -168,7 +167,7 @@ def site_kernel(target: Target, alphabet: str) -> SiteKernel | None:
     if expression is None:
         return None
     if rowwise is not None:
-        return _compiled(c_source(expression, alphabet, ROWS, row_constants(rowwise)))
+        return _compiled(c_source(expression, alphabet, rows_of(rowwise)))
     return _compiled(c_source(expression, alphabet, OWN if over is target else WINDOWED))
 
 

@@ -104,10 +104,15 @@ class Layout:
         return Row.of(prod(self.shape[axis] for axis in found))
 
 
-def layout_of(parameters: Parameters, shape: torch.Size) -> Layout | None:
-    """The layout of a site of this shape; None where its parameters would take too much room."""
+def layout_of(parameters: Parameters, shape: torch.Size, row: Sequence[int] = ()) -> Layout | None:
+    """The layout of a site of this shape; None where its parameters would take too much room.
+
+    row: axes, counted from the last, that are to lie together, if any.
+    """
     channels = parameters.step_sizes.shape[1:]
     by_channel = len(shape) == 4 and len(channels) == 3 and channels[1:] == (1, 1)
+    if row and {axis + 4 for axis in row} != set(CHANNELS_LAST[4 - len(row) :]):
+        by_channel = False
     order = CHANNELS_LAST if by_channel else tuple(range(len(shape)))
     sizes = _spread(parameters.step_sizes, shape, order)
     bounds = _spread(parameters.thresholds, shape, order)

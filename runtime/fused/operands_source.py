@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from onnx2snn.ops.target import Rowwise
+from onnx2snn.ops.target import Powers, Rowwise
 
 # Neurons of a chunk, as a rule and at most, and of what it is a multiple, for whole cache lines.
 CHUNK = 512
@@ -148,9 +148,7 @@ static inline int spans(const struct block* b, int64_t base, int64_t m, int arit
 A neuron n lies in run n / run; that is window w = n / run % windows of one part of the tensor,
 which has `inside` runs, and its member i is the run at places[i * windows + w]."""
 
-ROWS = Operands(
-    fields="int64_t row, unit, chunk;",
-    helpers="""
+_TOTAL = """
 #if LANES == 8 && defined(__AVX__)
 static inline float total(vf x) {
   __m128 s = _mm256_castps256_ps128((__m256)x) + _mm256_extractf128_ps((__m256)x, 1);
@@ -163,6 +161,8 @@ static inline float total(vf x) {
   return x[0];
 }
 #endif
+"""
+_MOMENTS = """
 /* Of every row: its mean, and 1 / sqrt of its variance and epsilon, for each of its neurons. */
 static inline void statistics(const float* x, int64_t m, int64_t row, float* means,
                               float* factors) {
@@ -184,7 +184,41 @@ static inline void statistics(const float* x, int64_t m, int64_t row, float* mea
     for (; j < row; j++) means[base + j] = mean, factors[base + j] = factor;
   }
 }
-""",
+"""
+_POWERS = """
+/* The last of a row's numbers, and others in place of what lies behind them. */
+static inline vf last_of(const float* x, int64_t rest, float others) {
+  vf y = splat(others);
+  memcpy(&y, x, rest * 4);
+  return y;
+}
+/* Of every neuron: exp(x - max(x)) over its row, and 1 / sum of these. */
+static inline void statistics(const float* x, int64_t m, int64_t row, float* powers,
+                              float* factors) {
+  const float least = -__builtin_inff();
+  for (int64_t base = 0; base < m; base += row) {
+    const float* xs = x + base;
+    int64_t rest = row % LANES, whole = row - rest, j;
+    vf tops = last_of(xs + whole, rest, least), sums = {0};
+    for (j = 0; j < whole; j += LANES) tops = op_max(tops, load(xs + j));
+    float top = tops[0];
+    for (int k = 1; k < LANES; k++) top = tops[k] > top ? tops[k] : top;
+    if (top == least) top = 0;
+    for (j = 0; j < whole; j += LANES) {
+      vf power = op_exp(load(xs + j) - top);
+      store(powers + base + j, power), sums += power;
+    }
+    vf power = op_exp(last_of(xs + whole, rest, least) - top);
+    memcpy(powers + base + whole, &power, rest * 4);
+    float sum = total(sums + power), factor = sum > 0 ? 1 / sum : 0;
+    for (j = 0; j < whole; j += LANES) store(factors + base + j, splat(factor));
+    for (; j < row; j++) factors[base + j] = factor;
+  }
+}
+"""
+ROWS = Operands(
+    fields="int64_t row, unit, chunk;",
+    helpers="",
     begin="",
     argument="const float* xs, const float* means, const float* factors, ",
     value="vf x0 = load(xs), x1 = load(means), x2 = load(factors);",
@@ -211,14 +245,18 @@ static inline void statistics(const float* x, int64_t m, int64_t row, float* mea
     chunk="b->chunk",
     unit="b->unit",
 )
-"""Operands are a tensor and two numbers of each of its rows, `row` neurons long.
+"""Operands are a tensor and two numbers that rows, `row` neurons long, give each of their neurons.
 
 Chunks and parts are multiples of `unit`, which is one of rows and lines."""
 
 
-def row_constants(rowwise: Rowwise) -> str:
-    """What the helpers of `ROWS` must know."""
-    return f"""
-#define CENTRED {int(rowwise.centred)}
-#define EPSILON {float(rowwise.epsilon)!r}f
+def rows_of(rowwise: Rowwise) -> Operands:
+    """Operands that are a tensor and the statistics of its rows."""
+    statistics = rowwise.statistics
+    if isinstance(statistics, Powers):
+        return replace(ROWS, helpers=_TOTAL + _POWERS)
+    constants = f"""
+#define CENTRED {int(statistics.centred)}
+#define EPSILON {float(statistics.epsilon)!r}f
 """
+    return replace(ROWS, helpers=constants + _TOTAL + _MOMENTS)

@@ -128,8 +128,14 @@ class FusedSites:
         if key not in self.layouts:
             for other in [k for k in self.layouts if k[0] == name]:
                 del self.layouts[other]
-            self.layouts[key] = layout_of(self.parameters[name], shape)
+            self.layouts[key] = layout_of(self.parameters[name], shape, self._rows.get(name, ()))
         return self.layouts[key]
+
+    @cached_property
+    def _rows(self) -> dict[str, tuple[int, ...]]:
+        """By site whose neurons see their whole row, the axes of that."""
+        targets = {step.site.name: step.site.target for step in self.plan.sites}
+        return {name: t.rowwise.axes for name, t in targets.items() if t.rowwise is not None}
 
     def _own(self, name: str, layout: Layout, state: State, keep: bool) -> Tensor:
         """The flat estimates that the kernel may overwrite; a copy where the state keeps its own.

@@ -6,9 +6,9 @@ registers: per step it reads one increment per operand and writes one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from onnx2snn.ops.target import Rowwise, Windowed
+from onnx2snn.ops.target import Powers, Rowwise, Windowed
 from onnx2snn.runtime.fused.expression import Expression, Instruction
 
 _INFIX = {
@@ -145,10 +145,7 @@ _ROWS = _Operands(
     load="    x = tl.load(x_ptr + index, inside, 0.0)",
     charge="""        x += tl.load(dx_ptr + (t - first) * n + index,
                      inside & (t >= first) & (t < last), 0.0)
-        mean = tl.sum(x, 1) / length if CENTRED else tl.sum(x, 1) * 0.0
-        centred = tl.where(inside, x - mean[:, None], 0.0)
-        factor = 1.0 / tl.sqrt_rn(tl.sum(centred * centred, 1) / length + EPSILON)
-        x0, x1, x2 = x, mean[:, None], factor[:, None]""",
+{statistics}""",
     store="    tl.store(y_ptr + index, x, inside)",
     together=True,
     sizes="ROWS: tl.constexpr, WIDTH: tl.constexpr",
@@ -158,6 +155,25 @@ _ROWS = _Operands(
     index = rows[:, None] * length + columns[None, :]
     inside = (columns[None, :] < length) & (index < n)""",
 )
+_MOMENTS = """        mean = tl.sum(x, 1) / length if CENTRED else tl.sum(x, 1) * 0.0
+        centred = tl.where(inside, x - mean[:, None], 0.0)
+        factor = 1.0 / tl.sqrt_rn(tl.sum(centred * centred, 1) / length + EPSILON)
+        x0, x1, x2 = x, mean[:, None], factor[:, None]"""
+_POWERS = """        most = tl.max(tl.where(inside, x, float("-inf")), 1)
+        most = tl.where(most == float("-inf"), 0.0, most)
+        power = tl.where(inside, tl.exp(x - most[:, None]), 0.0)
+        total = tl.sum(power, 1)
+        factor = tl.where(total > 0.0, 1.0 / tl.where(total > 0.0, total, 1.0), 0.0)
+        x0, x1, x2 = x, power, factor[:, None]"""
+
+
+def _over_rows(rowwise: Rowwise) -> tuple[_Operands, str]:
+    """Operands that are a tensor and the statistics of its rows, and the constants these need."""
+    statistics = rowwise.statistics
+    if isinstance(statistics, Powers):
+        return replace(_ROWS, charge=_ROWS.charge.format(statistics=_POWERS)), ""
+    constants = _CONSTANTS.format(centred=statistics.centred, epsilon=float(statistics.epsilon))
+    return replace(_ROWS, charge=_ROWS.charge.format(statistics=_MOMENTS)), constants
 
 
 def triton_source(expression: Expression, alphabet: str, over: Windowed | Rowwise | None) -> str:
@@ -169,8 +185,7 @@ def triton_source(expression: Expression, alphabet: str, over: Windowed | Rowwis
     if isinstance(over, Windowed):
         operands, arguments = _WINDOWED, _WINDOWED_ARGUMENTS
     if isinstance(over, Rowwise):
-        operands, arguments = _ROWS, _ROWS.arguments
-        constants = _CONSTANTS.format(centred=over.centred, epsilon=float(over.epsilon))
+        (operands, constants), arguments = _over_rows(over), _ROWS.arguments
 
     def each(template: str) -> str:
         count = 1 if operands.together else expression.arity

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeGuard
 
 import torch
 
 from onnx2snn.runtime.plan import DifferenceStep, Step
 from onnx2snn.runtime.program.moves import ordered, pointwise
+from onnx2snn.runtime.program.pairs import paired
 from onnx2snn.runtime.program.signal import Signal, UnsupportedError
 from onnx2snn.runtime.program.writer import Slot, Writer, at
 
 
-def has_instructions(step: Step) -> bool:
+def _elementwise(writer: Writer, a: Signal, b: Signal) -> Signal:
+    return pointwise(writer, "multiply", a, b)
+
+
+_PRODUCTS: dict[str, Callable[[Writer, Signal, Signal], Signal]] = {
+    "MatMul": paired,
+    "Mul": _elementwise,
+}
+
+
+def has_instructions(step: Step) -> TypeGuard[DifferenceStep]:
     """Whether there are any for a difference step."""
-    return (
-        isinstance(step, DifferenceStep) and step.role == "product" and step.node.op_type == "Mul"
-    )
+    is_product = isinstance(step, DifferenceStep) and step.role == "product"
+    return is_product and step.node.op_type in _PRODUCTS
 
 
 def multiplied(
@@ -32,7 +43,7 @@ def multiplied(
         for name in dict.fromkeys(step.node.inputs)
     }
     a, b = (values[name] for name in step.node.inputs)
-    result = pointwise(writer, "multiply", a, b)
+    result = _PRODUCTS[step.node.op_type](writer, a, b)
     if result.view.shape[1:] != shapes[output]:
         raise UnsupportedError("a product of another shape than its result")
     slot = _slot(writer, output, result, output)

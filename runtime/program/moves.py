@@ -19,7 +19,9 @@ from onnx2snn.runtime.program.signal import (
     meta_like,
     packed_like,
 )
-from onnx2snn.runtime.program.writer import Gate, Place, Slot, Wanted, Writer, at
+from onnx2snn.runtime.program.writer import Gate, Held, Place, Slot, Wanted, Writer, at
+
+Operand = Signal | Held | Tensor
 
 # Numbers of the operations in `source`.
 _OPERATIONS = {"copy": 0, "add": 1, "subtract": 2, "multiply": 3, "divide": 4}
@@ -40,7 +42,7 @@ def ordered(writer: Writer, signal: Signal, order: Sequence[int]) -> Signal:
     return copied(writer, signal, dense(signal.view.shape, lifted))
 
 
-def joined(writer: Writer, signals: Sequence[Signal | Tensor], axis: int) -> Signal:
+def joined(writer: Writer, signals: Sequence[Operand], axis: int) -> Signal:
     """Signals one after the other along an axis, in the order in memory of the first.
 
     Tensors among them are the same at every time.
@@ -56,11 +58,11 @@ def joined(writer: Writer, signals: Sequence[Signal | Tensor], axis: int) -> Sig
     return result
 
 
-def _view(x: Signal | Tensor) -> Tensor:
-    return x.view if isinstance(x, Signal) else meta_like(x)
+def _view(x: Operand) -> Tensor:
+    return meta_like(x) if isinstance(x, Tensor) else x.view
 
 
-def pointwise(writer: Writer, operation: str, a: Signal, b: Signal | Tensor) -> Signal:
+def pointwise(writer: Writer, operation: str, a: Signal, b: Operand) -> Signal:
     """a + b, a - b, a * b or a / b, broadcast; a tensor b is the same at every time."""
     other = _view(b)
     shape = torch.Size(np.broadcast_shapes(a.view.shape, other.shape))
@@ -95,10 +97,10 @@ def _emit(
     operation: str,
     result: Signal,
     views: Sequence[Tensor],
-    operands: Sequence[Signal | Tensor],
+    operands: Sequence[Operand],
 ) -> None:
     axes = merged((result.view, *views), range(result.view.dim()), kept=1)
-    addresses = [at(x) if isinstance(x, Signal) else writer.constant(x) for x in operands]
+    addresses = [writer.constant(x) if isinstance(x, Tensor) else at(x) for x in operands]
     words = (_OPERATIONS[operation], *axes.words())
     place = at(result) if result.buffer.spikes is None else Wanted(result.buffer)
     writer.emit("pointwise", *words, *addresses, place)

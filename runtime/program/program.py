@@ -15,7 +15,7 @@ from onnx2snn.runtime.program.source import program_source
 from onnx2snn.runtime.program.writer import Gate, Place, Wanted, Word, Writer, placed, unread_by
 
 KERNELS = (
-    *("pointwise", "reduction", "product", "quads", "lookup", "depthwise"),
+    *("pointwise", "reduction", "product", "pairs", "quads", "lookup", "depthwise"),
     *("integration", "trajectory", "differences"),
 )
 # What an address in a program counts from.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -26,7 +26,22 @@ from onnx2snn.runtime.program.recipe import Recipe, suits
 from onnx2snn.runtime.program.signal import UnsupportedError
 from onnx2snn.runtime.program.simulation import Room, Simulation, fill
 from onnx2snn.runtime.program.writer import Slots
+from onnx2snn.runtime.start import Opening, begin
 from onnx2snn.runtime.state import State
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How data enter by a program.
+
+    besides: what steps that are evaluated as they are read besides data.
+    origin:  the memory for data of zeros, None where it is too large to outlive a call.
+    """
+
+    path: Route
+    arrival: Arrival
+    besides: Mapping[str, Tensor]
+    origin: Origin | None
 
 
 @dataclass(frozen=True)
@@ -34,69 +49,96 @@ class Prepared:
     """Programs for inputs of the same shapes, and how simulations begin.
 
     state:    at t = 0, without what moves.
-    besides:  what steps that are evaluated as they are read besides data.
-    origin:   the memory for data of zeros, None where it is too large to outlive a call.
+    start:    how data enter, or what initial passes share, which are evaluated then.
     programs: by time steps, and whether data enter.
     idle:     the room of a simulation that has ended, for the next one.
     """
 
     recipe: Recipe
-    path: Route
-    arrival: Arrival
     state: State
-    besides: Mapping[str, Tensor]
-    origin: Origin | None
-    programs: dict[tuple[int, bool], Program]
+    start: Entry | Opening
+    programs: dict[tuple[int, bool], Program] = field(default_factory=dict)
     idle: list[Room] = field(default_factory=list)
 
     def program(self, steps: int, first: bool = False) -> Program:
-        """The program for a block of so many steps; data enter with the first one."""
-        if (steps, first) not in self.programs:
+        """The program for a block of so many steps; data may enter with the first one."""
+        entry = self.start if first and isinstance(self.start, Entry) else None
+        key = (steps, entry is not None)
+        if key not in self.programs:
             made = self.recipe.program(self.state, steps)
             assert made is not None, "instructions do not depend on the number of steps"
-            self.programs[steps, first] = made.after(self.arrival.program) if first else made
-        return self.programs[steps, first]
+            self.programs[key] = made if entry is None else made.after(entry.arrival.program)
+        return self.programs[key]
 
     @cached_property
     def complete(self) -> bool:
         """Whether programs do it all: nothing is evaluated, and memory holds the outputs."""
         outputs = {info.name for info in self.recipe.executor.plan.graph.outputs}
         held = outputs <= self.recipe.slots.values.keys()
-        return held and not self.path.direct and self.origin is not None
+        start = self.start
+        return (
+            isinstance(start, Entry) and held and not start.path.direct and start.origin is not None
+        )
 
-    def simulation(
-        self, inputs: Mapping[str, Tensor], data: Mapping[str, Tensor]
-    ) -> Simulation | None:
-        """A simulation at t = 0; None where direct steps now make other shapes.
-
-        data: inputs, and the results of direct steps.
-        """
-        executor, slots = self.recipe.executor, self.recipe.slots
-        read = self.arrival.read(data)
-        if read is None:
-            return None
-        try:
-            room = self.idle.pop()
-        except IndexError:
-            room = Room(torch.empty(slots.size, dtype=torch.uint8), [*map(torch.empty_like, read)])
-        if self.origin is not None:
-            self.origin.fill(room.memory)
-        else:
-            zeros = reference(executor, self.path, inputs).state
-            fill(room.memory, slots, zeros, executor.constants)
-        for here, x in zip(room.data, read, strict=True):
-            ctypes.memmove(here.data_ptr(), x.data_ptr(), x.nbytes)
-        return Simulation(self.recipe.library, slots, room, self.program)
+    def simulation(self, inputs: Mapping[str, Tensor]) -> Simulation | None:
+        """A simulation at t = 0 by programs that are complete."""
+        assert isinstance(self.start, Entry)
+        return self._entered(self.start, inputs, inputs)
 
     def begin(self, inputs: Mapping[str, Tensor]) -> tuple[State, Simulation] | None:
-        """A simulation at t = 0 and its state, without what moves."""
-        executor = self.recipe.executor
-        data = evaluated(executor, self.path, inputs, self.besides)
-        simulation = self.simulation(inputs, data)
+        """A simulation at t = 0 and its state, without what moves; None for other shapes inside."""
+        executor, start = self.recipe.executor, self.start
+        if isinstance(start, Opening):
+            state, opening = begin(executor, inputs, start)
+            if opening is not start:
+                return None
+            return steady(self.recipe, state), self._holding(state)
+        data = evaluated(executor, start.path, inputs, start.besides)
+        simulation = self._entered(start, inputs, data)
         if simulation is None:
             return None
         kept = {name: x for name, x in data.items() if name in executor.plan.kept}
         return replace(self.state, values={**self.state.values, **kept}), simulation
+
+    def _entered(
+        self, start: Entry, inputs: Mapping[str, Tensor], data: Mapping[str, Tensor]
+    ) -> Simulation | None:
+        """A simulation that data enter; None where direct steps now make other shapes.
+
+        data: inputs, and the results of direct steps.
+        """
+        read = start.arrival.read(data)
+        if read is None:
+            return None
+        room = self._room(read)
+        if start.origin is not None:
+            start.origin.fill(room.memory)
+        else:
+            executor = self.recipe.executor
+            zeros = reference(executor, start.path, inputs).state
+            fill(room.memory, self.recipe.slots, zeros, executor.constants)
+        for here, x in zip(room.data, read, strict=True):
+            ctypes.memmove(here.data_ptr(), x.data_ptr(), x.nbytes)
+        return Simulation(self.recipe.library, self.recipe.slots, room, self.program)
+
+    def _holding(self, state: State) -> Simulation:
+        """A simulation in this state at t = 0."""
+        room, slots = self._room(()), self.recipe.slots
+        fill(room.memory, slots, state, self.recipe.executor.constants)
+        return Simulation(self.recipe.library, slots, room, self.program)
+
+    def _room(self, read: Sequence[Tensor]) -> Room:
+        try:
+            return self.idle.pop()
+        except IndexError:
+            memory = torch.empty(self.recipe.slots.size, dtype=torch.uint8)
+            return Room(memory, [*map(torch.empty_like, read)])
+
+
+def steady(recipe: Recipe, state: State) -> State:
+    """A state without what moves."""
+    moving = recipe.slots.values.keys() & recipe.executor.plan.varying
+    return replace(state, values={n: x for n, x in state.values.items() if n not in moving})
 
 
 @dataclass
@@ -124,7 +166,7 @@ class Programs:
         prepared = self.known.get(key)
         if prepared is None or not prepared.complete:
             return None
-        return prepared.simulation(inputs, inputs)
+        return prepared.simulation(inputs)
 
     def end(self, key: Hashable, simulation: Simulation) -> None:
         """The memory of this simulation may serve the next one: nobody reads it any more."""
@@ -145,25 +187,33 @@ class Programs:
         return made is not None
 
     def _made(self, inputs: Mapping[str, Tensor], steps: int, threads: int) -> Prepared | None:
-        kernels, executor = library(), self.executor
-        assert kernels is not None
-        slots = Slots(len(executor.plan.sites))
-        recipe = Recipe(executor, kernels, slots, threads)
+        recipe = self._recipe(threads)
         try:
-            path = route(executor.plan)
-            found = reference(executor, path, inputs)
-            program = recipe.program(found.state, steps)
-            if program is None:
-                return None
-            entry = arrival(recipe, path, found)
+            return self._entered(recipe, inputs, steps)
         except (UnsupportedError, Onnx2SnnError):
+            recipe = self._recipe(threads)
+        state, opening = begin(self.executor, inputs, None)
+        program = recipe.program(state, steps)
+        if program is None:
             return None
-        memory = torch.empty(slots.size, dtype=torch.uint8)
-        fill(memory, slots, found.state, executor.constants)
+        return Prepared(recipe, steady(recipe, state), opening, {(steps, False): program})
+
+    def _recipe(self, threads: int) -> Recipe:
+        kernels = library()
+        assert kernels is not None
+        return Recipe(self.executor, kernels, Slots(len(self.executor.plan.sites)), threads)
+
+    def _entered(self, recipe: Recipe, inputs: Mapping[str, Tensor], steps: int) -> Prepared:
+        """Programs that data enter; UnsupportedError where not all of them can."""
+        path = route(self.executor.plan)
+        found = reference(self.executor, path, inputs)
+        program = recipe.program(found.state, steps)
+        if program is None:
+            raise UnsupportedError("a step without instructions")
+        entry = arrival(recipe, path, found)
+        memory = torch.empty(recipe.slots.size, dtype=torch.uint8)
+        fill(memory, recipe.slots, found.state, self.executor.constants)
         samples = max((x.shape[0] for x in inputs.values() if x.dim()), default=1)
-        start = origin(memory, slots, samples)
-        moving = slots.values.keys() & executor.plan.varying
-        steady = {n: x for n, x in found.state.values.items() if n not in moving}
+        start = Entry(path, entry, found.besides, origin(memory, recipe.slots, samples))
         programs = {(steps, True): program.after(entry.program)}
-        state = replace(found.state, values=steady)
-        return Prepared(recipe, path, entry, state, found.besides, start, programs)
+        return Prepared(recipe, steady(recipe, found.state), start, programs)

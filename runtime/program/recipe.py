@@ -9,12 +9,12 @@ from functools import cached_property, partial
 from torch import Tensor
 
 from onnx2snn.ops.errors import Onnx2SnnError
-from onnx2snn.ops.node import Node
 from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.fused.kernel import SiteKernel
 from onnx2snn.runtime.fused.sites import FusedSites
 from onnx2snn.runtime.plan import ConstantStep, DifferenceStep, LinearStep, SiteStep
 from onnx2snn.runtime.program.difference import has_instructions, multiplied
+from onnx2snn.runtime.program.held import weighed
 from onnx2snn.runtime.program.linear import emitted
 from onnx2snn.runtime.program.moves import integrate
 from onnx2snn.runtime.program.program import Library, Program, laid_out
@@ -85,8 +85,7 @@ class Recipe:
                 signals[step.site.output] = sites.write(writer, step, number)
                 number += 1
             elif isinstance(step, LinearStep):
-                bound = self._bound(index, step.node, state, signals)
-                signals[step.node.outputs[0]] = emitted(writer, bound)
+                signals[step.node.outputs[0]] = self._linear(writer, index, step, state, signals)
             elif isinstance(step, DifferenceStep):
                 (output,) = step.node.outputs
                 signals[output] = multiplied(writer, step, signals, state.shapes)
@@ -95,11 +94,17 @@ class Recipe:
                     continue
                 integrate(writer, writer.slots.value(name, state.shapes[name]), signals[name])
 
-    def _bound(
-        self, index: int, node: Node, state: State, signals: Mapping[str, Signal]
-    ) -> BoundStep:
-        binding = state.bindings[index]
+    def _linear(
+        self,
+        writer: Writer,
+        index: int,
+        step: LinearStep,
+        state: State,
+        signals: Mapping[str, Signal],
+    ) -> Signal:
+        node, binding = step.node, state.bindings[index]
         if not (binding.transparent or self._data.isdisjoint(node.inputs)):
-            raise UnsupportedError("an operand that depends on the data")
+            return weighed(writer, node, binding, signals, state.values)
         operands = [signals[name] for _, name in binding.signals]
-        return BoundStep(index, node, binding, operands, state.shapes[node.outputs[0]])
+        bound = BoundStep(index, node, binding, operands, state.shapes[node.outputs[0]])
+        return emitted(writer, bound)

@@ -8,6 +8,7 @@ many rows, samples or time steps there are.
 from __future__ import annotations
 
 from onnx2snn.runtime.program.lookup_source import LOOKUP
+from onnx2snn.runtime.program.pairs_source import PAIRS
 from onnx2snn.runtime.program.product_source import FAR, MOST, PANEL, PRODUCT, REST, ROWS, TALL
 from onnx2snn.runtime.program.quads_source import QUADS
 from onnx2snn.runtime.program.sharing_source import SHARING
@@ -203,7 +204,7 @@ int64_t differences(const struct differences* p, int64_t part, int64_t parts) {
 
 def program_source() -> str:
     """The source of everything but sites."""
-    text = _FRAME + SHARING + _POINTWISE + _REDUCTION + PRODUCT + QUADS + LOOKUP
+    text = _FRAME + SHARING + _POINTWISE + _REDUCTION + PRODUCT + PAIRS + QUADS + LOOKUP
     sizes = {
         "DIMENSIONS": DIMENSIONS,
         "LANES": LANES,

@@ -14,6 +14,8 @@ from onnx2snn.runtime.program.writer import Place, Word, Writer, at
 LEAST_ROWS = 32
 # Codes of several images that a thread works on; those of a single one may be more.
 MOST_CODES = 1 << 15
+# Codes in the room of a number.
+CODES = 2
 # Spikes are looked up in bytes.
 BYTE = 8
 
@@ -82,7 +84,7 @@ class Sums:
         if spikes.factor is not None:
             factor = (writer.constant(spikes.factor), spikes.factor.numel())
         room = max(self.stride // QUAD, MOST_CODES)
-        codes = Place(writer.room(writer.threads * room), 0)
+        codes = Place(writer.room(writer.parts * room // CODES), 0)
         places: tuple[Word, ...] = (Place(spikes.bits, 0), weights, at(result))
         weighing: tuple[Word, ...] = (*step_sizes, writer.slots.time, *factor)
         words = (*images, *sizes, *constants, *places, *weighing, codes, room)

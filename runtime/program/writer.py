@@ -164,6 +164,11 @@ class Writer:
     buffers: list[Buffer] = field(default_factory=list)
     constants: list[Tensor] = field(default_factory=list)
 
+    @property
+    def parts(self) -> int:
+        """The most parts in which an instruction is done (`sharing_source`)."""
+        return 2 * self.threads
+
     def new(self, view: Tensor) -> Signal:
         """A signal with memory of its own, for the next instruction to write."""
         if not view.numel():
@@ -198,8 +203,18 @@ class Writer:
         self.instructions.append(Instruction(code, tuple(known), spikes))
 
 
-def at(signal: Signal) -> Place:
+@dataclass(frozen=True)
+class Held:
+    """A tensor that a simulation holds and that never changes, seen over a block like a signal."""
+
+    place: Place
+    view: Tensor
+
+
+def at(signal: Signal | Held) -> Place:
     """The address of a signal's first number."""
+    if isinstance(signal, Held):
+        return signal.place
     return Place(signal.buffer, int(signal.view.storage_offset()))
 
 

@@ -123,6 +123,43 @@ def products() -> onnx.ModelProto:
     return build(nodes, inputs, {"y": ["N", 3, 3], "scores": ["N", 3, 3]}, w)
 
 
+def attention() -> onnx.ModelProto:
+    """Two heads attend to tokens, which weights that come with them hide or average."""
+    w = Weights(9)
+    w["split"], w["joined"], w["tokens"] = (
+        np.array([0, 5, 2, 4]),
+        np.array([0, 5, 8]),
+        np.array([1]),
+    )
+    w["ahead"], w["last"], w["small"] = np.array([1, 2]), np.array([2]), np.array([0.1], "f")
+    nodes = [
+        NODE("MatMul", ["x", w.draw("w0", 6, 8)], ["embedded"]),
+        NODE("LayerNormalization", ["embedded", w.draw("gain", 8)], ["n"], "norm"),
+        *(NODE("MatMul", ["n", w.draw(f"w{i}", 8, 8)], [f"{i}"]) for i in "qkv"),
+        *(NODE("Reshape", [i, "split"], [f"{i}s"]) for i in "qkv"),
+        NODE("Transpose", ["qs"], ["qt"], perm=[0, 2, 1, 3]),
+        NODE("Transpose", ["ks"], ["kt"], perm=[0, 2, 3, 1]),
+        NODE("Transpose", ["vs"], ["vt"], perm=[0, 2, 1, 3]),
+        NODE("MatMul", ["qt", "kt"], ["scores"]),
+        NODE("Unsqueeze", ["mask", "ahead"], ["hidden"]),
+        NODE("Add", ["scores", "hidden"], ["masked"]),
+        NODE("Softmax", ["masked"], ["shares"], "shares"),
+        NODE("MatMul", ["shares", "vt"], ["context"]),
+        NODE("Transpose", ["context"], ["together"], perm=[0, 2, 1, 3]),
+        NODE("Reshape", ["together", "joined"], ["attended"]),
+        NODE("MatMul", ["attended", w.draw("wo", 8, 8)], ["o"]),
+        NODE("Relu", ["o"], ["r"], "relu"),
+        NODE("Mul", ["mask", "mask"], ["squares"]),
+        NODE("Add", ["squares", "small"], ["weights"]),
+        NODE("Unsqueeze", ["weights", "last"], ["column"]),
+        NODE("Mul", ["r", "column"], ["weighed"]),
+        NODE("ReduceSum", ["weighed", "tokens"], ["sum"], keepdims=0),
+        NODE("ReduceSum", ["weights", "tokens"], ["total"], keepdims=1),
+        NODE("Div", ["sum", "total"], ["y"]),
+    ]
+    return build(nodes, {"x": ["N", 5, 6], "mask": ["N", 5]}, {"y": ["N", 8]}, w)
+
+
 def convolutional() -> onnx.ModelProto:
     """Fully convolutional with padding; every spatial size goes."""
     w = Weights(5)
@@ -181,6 +218,7 @@ MODELS: dict[str, tuple[Callable[[], onnx.ModelProto], dict[str, tuple[int, ...]
     "residual_mlp": (residual_mlp, {"x": (3, 6)}),
     "analog_middle": (analog_middle, {"x": (6,)}),
     "products": (products, {"x": (3, 4), "z": (3, 5)}),
+    "attention": (attention, {"x": (5, 6), "mask": (5,)}),
     "convolutional": (convolutional, {"x": (2, 5, 4)}),
     "gated": (gated, {"x": (2, 5, 4)}),
     "in_bytes": (in_bytes, {"x": (2, 6, 5)}),

@@ -18,7 +18,9 @@ from onnx2snn.runtime.fused.build import compiler
 from onnx2snn.runtime.plan import LinearStep
 from onnx2snn.runtime.program import origin
 from onnx2snn.runtime.program.arrival import route
+from onnx2snn.runtime.program.programs import Entry
 from onnx2snn.runtime.session import SpikingSession
+from onnx2snn.runtime.start import Opening
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="needs a C compiler")
 Feed = dict[str, np.ndarray[Any, Any]]
@@ -117,7 +119,7 @@ def test_a_memory_too_large_to_be_kept_is_made_anew(
     for arrays, outputs in zip(feeds, expected, strict=True):
         for found, array in zip(session.run(None, arrays), outputs, strict=True):
             np.testing.assert_array_equal(found, array)
-    assert all(p.origin is None for p in session._runner.programs.known.values())
+    assert all(p.start.origin is None for p in session._runner.programs.known.values())
 
 
 def test_of_a_large_memory_one_sample_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,8 +130,8 @@ def test_of_a_large_memory_one_sample_is_kept(monkeypatch: pytest.MonkeyPatch) -
     for arrays, outputs in zip(feeds, expected, strict=True):
         np.testing.assert_array_equal(session.run(None, arrays), outputs)
     (prepared,) = session._runner.programs.known.values()
-    assert prepared is not None and prepared.origin is not None
-    pieces = prepared.origin.pieces
+    assert isinstance(prepared.start, Entry) and prepared.start.origin is not None
+    pieces = prepared.start.origin.pieces
     assert {piece.times for piece in pieces} == {1, 3}
     assert sum(p.memory.numel() for p in pieces) < origin.KEPT < prepared.recipe.slots.size
 
@@ -164,7 +166,7 @@ def test_other_shapes_within_are_left_to_the_executor() -> None:
         np.testing.assert_allclose(session.run(None, arrays)[0], fresh[0], 1e-4, 1e-4)
 
 
-def test_data_that_multiply_spikes_have_no_route() -> None:
+def test_where_data_multiply_spikes_the_initial_pass_is_evaluated() -> None:
     w = Weights(8)
     nodes = [
         NODE("MatMul", ["x", w.draw("w1", 6, 6)], ["a"]),
@@ -177,4 +179,5 @@ def test_data_that_multiply_spikes_have_no_route() -> None:
     (found,) = session.run(None, arrays)
     expected = np.maximum(arrays["x"] @ w["w1"], 0) * arrays["x"]
     np.testing.assert_allclose(found, expected, atol=0.1 * np.abs(expected).max())
-    assert list(session._runner.programs.known.values()) == [None]
+    (prepared,) = session._runner.programs.known.values()
+    assert isinstance(prepared.start, Opening) and not prepared.complete

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from onnx2snn.ops import layer_normalization, rms_normalization
+from onnx2snn.ops import layer_normalization, rms_normalization, softmax
 from onnx2snn.ops.dynamics import ALPHABETS, scan
 from onnx2snn.ops.passing import remainder
 from onnx2snn.ops.target import Target
@@ -24,6 +24,7 @@ TARGETS = [
     layer_normalization.normalised((-1,), 1e-5),
     layer_normalization.normalised((-2, -1), 0.01),
     rms_normalization.scaled((-1,), 1e-6),
+    softmax.softmax(-1),
     remainder(layer_normalization.normalised((-1,), 1e-5), 0.8),
     remainder(rms_normalization.scaled((-1,), 1e-6), 1.3),
 ]
@@ -81,6 +82,23 @@ def test_rows_fire_as_the_reference_does(
         check(kernel, target, alphabet, shape)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(build.compiler() is None, reason="no C compiler here")
+@pytest.mark.parametrize("length", [5, 16, 37])
+def test_masked_numbers_have_no_share(length: int) -> None:
+    target, masked = softmax.softmax(-1), length // 2
+    kernel = site_kernel(target, "binary")
+    assert kernel is not None
+    x = torch.randn(4, length, generator=torch.Generator().manual_seed(length))
+    x[:, masked:] = -torch.inf
+    x[2] = -torch.inf
+    expected = torch.softmax(x, -1).nan_to_num(0.0)
+    for side in (-1e-5, 1e-5):
+        v, dv = (expected + side).flatten(), torch.empty(1, x.numel())
+        charge = Charge(x.flatten(), 1, row=row_of(target, (4, length)))
+        spikes = kernel([charge], v, torch.ones(1, length), torch.zeros(1, length), (0, 1), dv)
+        assert spikes == (x.numel() if side > 0 else 0)
 
 
 def test_which_rows_kernels_walk_through() -> None:

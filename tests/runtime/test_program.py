@@ -30,7 +30,7 @@ from onnx2snn.runtime.session import SpikingSession
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="needs a C compiler")
 ZOO = Path(__file__).parents[2] / "models"
-MODELS = ("residual_mlp", "convolutional", "gated", "in_bytes")
+MODELS = ("residual_mlp", "convolutional", "gated", "in_bytes", "products", "attention")
 Row = tuple[str, dict[str, Any], list[Any]]
 FILTERS = weights(4, 3, 3, 2)
 SAME = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
@@ -177,7 +177,7 @@ def test_a_program_does_what_the_executor_does(name: str, spikes: str) -> None:
     assert all(session._runner.programs.known.values())
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", MODELS[:4])
 def test_a_known_program_answers_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     session, arrays = SpikingSession(spiking(name), device="cpu", block=3), feed(name, 2)
     points = session.simulate(arrays, [4, 10])
