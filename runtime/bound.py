@@ -146,18 +146,26 @@ def _window(form: Form) -> Bound | None:
 
 def _concat(form: Form) -> Bound | None:
     """Time and samples are one axis meanwhile: PyTorch then keeps channels last in memory."""
-    ranks = {len(shape) for shape in form.shapes.values()}
-    if len(form.shapes) < len(form.operands) or len(ranks) != 1:
+    constants = {i: x.shape for i, x in enumerate(form.operands) if x is not None}
+    ranks = {len(shape) for shape in (*form.shapes.values(), *constants.values())}
+    if len(form.shapes) + len(constants) < len(form.operands) or len(ranks) != 1:
         return None
     axis = form.node.attributes["axis"] % ranks.pop()
-    if not axis:
-        return None
 
-    def concat(*parts: Tensor) -> Tensor:
+    def concat(*moving: Tensor) -> Tensor:
+        (steps, samples), parts = moving[0].shape[:2], list(moving)
+        for i, shape in sorted(constants.items()):
+            parts.insert(i, parts[0].new_zeros(()).expand(steps, *shape))
+        if axis == 0:
+            return torch.cat(parts, 1)
         result = torch.cat([x.flatten(0, 1) for x in parts], axis)
-        return result.view(*parts[0].shape[:2], *result.shape[1:])
+        return result.view(steps, samples, *result.shape[1:])
 
     return concat
+
+
+def _negated(form: Form) -> Bound:
+    return torch.neg
 
 
 def _padded(form: Form) -> Bound | None:
@@ -207,6 +215,7 @@ _BINDERS: dict[str, Callable[[Form], Bound | None]] = {
     "Conv": _conv,
     "Gemm": _gemm,
     "MatMul": _matmul,
+    "Neg": _negated,
     "Pad": _padded,
     "Slice": _slice,
     "Transpose": _transpose,

@@ -23,7 +23,7 @@ from onnx2snn.runtime.plan import (
     step_inputs,
     step_outputs,
 )
-from onnx2snn.runtime.program.linear import BY_OP_TYPE, emitted
+from onnx2snn.runtime.program.linear import emitted, is_known
 from onnx2snn.runtime.program.moves import brought, integrate
 from onnx2snn.runtime.program.program import Program, laid_out
 from onnx2snn.runtime.program.recipe import Recipe
@@ -74,7 +74,7 @@ def _direct(plan: Plan) -> dict[int, ConstantStep]:
     for index, step in reversed(list(enumerate(plan.steps))):
         if not isinstance(step, ConstantStep) or step.shape_only:
             continue
-        known = step.role == "linear" and step.node.op_type in BY_OP_TYPE
+        known = step.role == "linear" and is_known(step.node)
         if not known or not wanted.isdisjoint(step.node.outputs):
             found[index] = step
             wanted.update(step_inputs(step))
@@ -168,12 +168,12 @@ def arrival(recipe: Recipe, path: Route, known: Reference) -> Arrival:
     gates = {name: known.data[name].shape for name in sorted(path.gates)}
     signals = {n: brought(writer, Gate(i), gates[n]) for i, n in enumerate(gates)}
     for index, step in path.carry.items():
-        binding, name = known.bindings[index], step.node.outputs[0]
+        binding, names = known.bindings[index], step_outputs(step)
         operands = [signals[operand] for _, operand in binding.signals]
         bound = BoundStep(index, step.node, binding, operands, known.results[index])
-        signals[name] = emitted(writer, bound)
-        if name in plan.kept - plan.varying:
-            used.append(recipe.slots.value(name, known.results[index]))
+        signals.update(zip(names, emitted(writer, bound), strict=True))
+        shown = plan.kept.intersection(names) - plan.varying
+        used += [recipe.slots.value(name, known.state.shapes[name]) for name in sorted(shown)]
     for slot in used:
         if slot.name in signals:
             integrate(writer, slot, signals[slot.name])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
+from onnx2snn.ops.node import Node
 from onnx2snn.runtime.linear.arguments import axes_of, integers
-from onnx2snn.runtime.linear.padding import FILL, padded_cells
 from onnx2snn.runtime.linear.product import normalisation
 from onnx2snn.runtime.program.convolution import average, convolution
+from onnx2snn.runtime.program.gather import gathered
 from onnx2snn.runtime.program.moves import copied, joined, pointwise
 from onnx2snn.runtime.program.product import gemm, matmul
+from onnx2snn.runtime.program.resize import is_interpolation, resized
 from onnx2snn.runtime.program.signal import Signal, UnsupportedError, dense, merged, packed_like
 from onnx2snn.runtime.program.step import BoundStep
 from onnx2snn.runtime.program.writer import Writer, at
@@ -42,37 +43,18 @@ def _normalised(writer: Writer, step: BoundStep) -> Signal:
 
 def _concat(writer: Writer, step: BoundStep) -> Signal:
     rank = step.signals[0].view.dim() - 1
-    return joined(writer, step.signals, step.node.attributes["axis"] % rank + 1)
+    moving = {position for position, _ in step.binding.signals}
+    signals = iter(step.signals)
+    parts = [
+        next(signals) if i in moving else torch.zeros(()).expand(writer.steps, *x.shape)
+        for i, x in enumerate(step.binding.operands)
+        if i in moving or x is not None
+    ]
+    return joined(writer, parts, step.node.attributes["axis"] % rank + 1)
 
 
-def _padded(writer: Writer, step: BoundStep) -> Signal:
-    signal = step.signal
-    shape, operands = signal.view.shape[1:], step.binding.operands
-    for axis, cells in padded_cells(shape, operands, step.node.attributes).items():
-        parts = [_stretch(signal, axis + 1, *stretch) for stretch in stretches(cells)]
-        signal = joined(writer, parts, axis + 1)
-    return signal
-
-
-def stretches(cells: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Cells as stretches: the first one, how many, and 1 if others follow it, 0 if they are it."""
-    found: list[tuple[int, int, int]] = []
-    for cell in cells:
-        first, count, step = found[-1] if found else (cell, 0, 0)
-        apart = step if count > 1 else cell - first
-        alike = (cell == FILL) == (first == FILL)
-        if alike and apart in (0, 1) and cell == first + count * apart:
-            found[-1:] = [(first, count + 1, apart)]
-        else:
-            found.append((cell, 1, 0))
-    return found
-
-
-def _stretch(signal: Signal, axis: int, first: int, count: int, step: int) -> Signal | Tensor:
-    shape = (*signal.view.shape[:axis], count, *signal.view.shape[axis + 1 :])
-    if first == FILL:
-        return torch.zeros(()).expand(shape)
-    return signal.seen(signal.view.narrow(axis, first, count if step else 1).expand(shape))
+def _negated(writer: Writer, step: BoundStep) -> Signal:
+    return pointwise(writer, "multiply", step.signal, torch.tensor(-1.0))
 
 
 def _view(writer: Writer, step: BoundStep) -> Signal:
@@ -125,15 +107,31 @@ BY_OP_TYPE: dict[str, Callable[[Writer, BoundStep], Signal]] = {
     "Conv": convolution,
     "Gemm": gemm,
     "MatMul": matmul,
-    "Pad": _padded,
+    "Neg": _negated,
 }
+# Operators that do no arithmetic, but for some forms of Resize.
+_GATHERED = frozenset(
+    {
+        *("DepthToSpace", "Expand", "Gather", "GatherElements", "GatherND", "Pad", "Resize"),
+        *("ReverseSequence", "SpaceToDepth", "Split", "Tile", "Trilu"),
+    }
+)
 
 
-def emitted(writer: Writer, step: BoundStep) -> Signal:
-    """The result of a step; UnsupportedError where there is no instruction for it."""
+def is_known(node: Node) -> bool:
+    """Whether there may be an instruction for a node."""
+    return node.op_type in BY_OP_TYPE or node.op_type in _GATHERED
+
+
+def emitted(writer: Writer, step: BoundStep) -> list[Signal]:
+    """The results of a step; UnsupportedError where there is no instruction for it."""
     if step.binding.transparent:
-        return step.signals[0]
+        return [step.signals[0]]
+    if is_interpolation(step.node):
+        return [resized(writer, step)]
+    if step.node.op_type in _GATHERED:
+        return gathered(writer, step)
     emit = BY_OP_TYPE.get(step.node.op_type)
     if emit is None or step.binding.apply is None or len(step.node.outputs) != 1:
         raise UnsupportedError(step.node.op_type)
-    return emit(writer, step)
+    return [emit(writer, step)]

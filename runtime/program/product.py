@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import torch
@@ -37,19 +38,21 @@ def panels(weights: Tensor) -> Tensor:
 
 def matmul(writer: Writer, step: BoundStep) -> Signal:
     """x w, for a matrix w."""
-    return _product(writer, step, step.constant(1))
+    return product(writer, step.signal, step.constant(1), step.index)
 
 
 def gemm(writer: Writer, step: BoundStep) -> Signal:
     """x w or x w^T."""
     weights = step.constant(1)
     transposed = step.node.attributes.get("transB", 0)
-    return _product(writer, step, weights.t() if transposed else weights)
+    matrix = weights.t() if transposed else weights
+    return product(writer, step.signal, matrix, step.index)
 
 
-def _product(writer: Writer, step: BoundStep, weights: Tensor) -> Signal:
+def product(writer: Writer, signal: Signal, weights: Tensor, key: Hashable) -> Signal:
+    """The product of a signal's last axis with a matrix, whose packed copy is kept by its key."""
     check_size(weights)
-    signal, (depth, columns) = step.signal, weights.shape
+    depth, columns = weights.shape
     leading, stride = range(signal.view.dim() - 1), signal.view.stride(-1)
     rows = merged((signal.view,), leading)
     if len(rows.sizes) > (1 if stride == 1 else 2):
@@ -57,7 +60,7 @@ def _product(writer: Writer, step: BoundStep, weights: Tensor) -> Signal:
         rows = merged((signal.view,), leading)
     walk = _walk(rows, depth)
     order = sorted(leading, key=lambda i: -signal.view.stride()[i])
-    packed = writer.packed(step.index, lambda: panels(weights.unsqueeze(0)))
+    packed = writer.packed(key, lambda: panels(weights.unsqueeze(0)))
     result = writer.new(dense((*signal.view.shape[:-1], columns), (*order, len(order))))
     pixels = torch.arange(walk.pixels)[:, None] * torch.tensor([walk.step, columns])
     kinds = [Kind(pixels, torch.tensor([[0, 0, depth]]))]

@@ -16,7 +16,7 @@ from onnx2snn.runtime.program.writer import Gate, Place, Wanted, Word, Writer, p
 
 KERNELS = (
     *("pointwise", "reduction", "product", "pairs", "quads", "lookup", "depthwise"),
-    *("integration", "trajectory", "differences"),
+    *("gather", "integration", "trajectory", "differences"),
 )
 # What an address in a program counts from.
 _ABSOLUTE, _PROGRAM, _SLOTS, _BUFFERS, _GATES = range(5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -45,7 +45,7 @@ class Recipe:
     library: Library
     slots: Slots
     threads: int
-    weights: dict[int, Tensor] = field(default_factory=dict)
+    weights: dict[Hashable, Tensor] = field(default_factory=dict)
 
     @cached_property
     def _data(self) -> frozenset[str]:
@@ -85,7 +85,8 @@ class Recipe:
                 signals[step.site.output] = sites.write(writer, step, number)
                 number += 1
             elif isinstance(step, LinearStep):
-                signals[step.node.outputs[0]] = self._linear(writer, index, step, state, signals)
+                results = self._linear(writer, index, step, state, signals)
+                signals.update(zip(filter(None, step.node.outputs), results, strict=True))
             elif isinstance(step, DifferenceStep):
                 (output,) = step.node.outputs
                 signals[output] = multiplied(writer, step, signals, state.shapes)
@@ -101,10 +102,10 @@ class Recipe:
         step: LinearStep,
         state: State,
         signals: Mapping[str, Signal],
-    ) -> Signal:
+    ) -> list[Signal]:
         node, binding = step.node, state.bindings[index]
         if not (binding.transparent or self._data.isdisjoint(node.inputs)):
-            return weighed(writer, node, binding, signals, state.values)
+            return [weighed(writer, node, binding, signals, state.values)]
         operands = [signals[name] for _, name in binding.signals]
         bound = BoundStep(index, node, binding, operands, state.shapes[node.outputs[0]])
         return emitted(writer, bound)

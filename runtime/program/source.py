@@ -173,6 +173,24 @@ int64_t reduction(const struct reduction* p, int64_t part, int64_t parts) {
   return 0;
 }
 
+/* Numbers, `run` of them side by side, from where a table has them; zeros where it has none. */
+struct gather {
+  int64_t steps, stride, count, run;
+  const int32_t* starts; const float* in; float* out;
+};
+int64_t gather(const struct gather* p, int64_t part, int64_t parts) {
+  const int64_t run = p->run, all = p->steps * p->count;
+  for (int64_t i = all * part / parts, end = all * (part + 1) / parts; i < end; i++) {
+    const int32_t start = p->starts[i % p->count];
+    const float* x = p->in + i / p->count * p->stride + start;
+    float* o = p->out + i * run;
+    if (run == 1) *o = start < 0 ? 0 : *x;
+    else if (start < 0) memset(o, 0, run * 4);
+    else memcpy(o, x, run * 4);
+  }
+  return 0;
+}
+
 /* The value of a tensor after a block of increments. */
 struct integration { int64_t steps, n; const float* changes; float* value; };
 int64_t integration(const struct integration* p, int64_t part, int64_t parts) {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Hashable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -159,7 +159,7 @@ class Writer:
     threads: int
     kernels: dict[str, int]
     slots: Slots
-    weights: dict[int, Tensor]
+    weights: dict[Hashable, Tensor]
     instructions: list[Instruction] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
     constants: list[Tensor] = field(default_factory=list)
@@ -186,11 +186,11 @@ class Writer:
         self.constants.append(tensor)
         return tensor.data_ptr()
 
-    def packed(self, index: int, pack: Callable[[], Tensor]) -> int:
-        """The address of the weights of step `index`, packed once."""
-        if index not in self.weights:
-            self.weights[index] = pack()
-        return self.constant(self.weights[index])
+    def packed(self, key: Hashable, pack: Callable[[], Tensor]) -> int:
+        """The address of weights, packed once; the key is the index of their step."""
+        if key not in self.weights:
+            self.weights[key] = pack()
+        return self.constant(self.weights[key])
 
     def emit(self, kernel: str | int, *words: Word | Signal, spikes: Place | None = None) -> None:
         """Append an instruction; what it reads and writes lives at least until then."""

@@ -51,6 +51,12 @@ ROWS: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
     "total": ("ReduceSum", {}, [(2, 4, 3, 5), INTEGERS]),
     "concat": ("Concat", {"axis": 1}, [(2, 4, 3, 5), (2, 1, 3, 5)]),
     "concat_last": ("Concat", {"axis": -1}, [(2, 4), (2, 3)]),
+    "concat_of_samples": ("Concat", {"axis": 0}, [(2, 4), (3, 4)]),
+    "concat_of_constants": (
+        "Concat",
+        {"axis": 1},
+        [torch.zeros(2, 3), (2, 4), torch.zeros(2, 1), (2, 2)],
+    ),
     "normalisation": (
         "BatchNormalization",
         {"epsilon": 0.1},
@@ -89,8 +95,6 @@ ROWS: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
 }
 # What binding leaves to `runtime.lifted`.
 UNBOUND: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
-    "concat_of_samples": ("Concat", {"axis": 0}, [(2, 4), (3, 4)]),
-    "concat_with_a_constant": ("Concat", {"axis": 1}, [(2, 4), weights(2, 3)]),
     "backwards": ("Slice", {}, [(2, 4), *(torch.tensor([x]) for x in (3, 0, 1, -1))]),
     "varying_weight": ("MatMul", {}, [weights(4, 5), (5, 3)]),
     "larger_factor": ("Mul", {}, [(4,), weights(2, 3, 4)]),
