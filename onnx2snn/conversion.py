@@ -48,7 +48,7 @@ from onnx2snn.ops.schedule import SCHEDULES, integration
 from onnx2snn.runtime.graph import read_graph
 from onnx2snn.runtime.open import REFUSALS_KEY
 from onnx2snn.runtime.plan import Plan, compile_plan
-from onnx2snn.settings import AUTO, Settings
+from onnx2snn.settings import AUTO, DIRECT, Settings
 from onnx2snn.smooth import roundings
 from onnx2snn.source import Source, matched_plan
 
@@ -130,7 +130,7 @@ def _summary(settings: Settings, samples: int, synthetic: bool) -> dict[str, Any
     """What the file says of its calibration."""
     keys = ["step_size", "decay"]
     if settings.integrating:
-        keys = ["threshold", "percentile", "membrane", "input", "seed"]
+        keys = ["threshold", "percentile", "membrane", "seed"]
         keys += ["tau"] if settings.dynamics == "lif" else []
     return {
         "samples": samples,
@@ -140,6 +140,7 @@ def _summary(settings: Settings, samples: int, synthetic: bool) -> dict[str, Any
         "schedule": settings.schedule_name,
         "disagreement": {},
         **{key: getattr(settings, key) for key in keys},
+        **({"input": settings.input or DIRECT} if settings.integrating else {}),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from onnx2snn.ops import DOMAIN, INPUT
@@ -18,7 +18,7 @@ def encoded(graph: Graph, encoding: Encoding, neurons: dict[str, str]) -> Graph:
     """
     read = {name for node in graph.nodes for name in node.inputs}
     inputs = [i.name for i in graph.inputs if i.name in read and not graph.is_discrete(i.name)]
-    names = dict(zip(inputs, _fresh(inputs, graph), strict=True))
+    names = dict(zip(inputs, fresh(inputs, graph, "encoded"), strict=True))
     attributes = {"coding": encoding.coding, "seed": encoding.seed, **neurons}
     encoders = [
         Node(INPUT.op_type, (name,), (result,), attributes, result, DOMAIN)
@@ -32,10 +32,11 @@ def encoded(graph: Graph, encoding: Encoding, neurons: dict[str, str]) -> Graph:
     return replace(graph, nodes=(*encoders, *nodes), shapes={**graph.shapes, **shapes})
 
 
-def _fresh(names: list[str], graph: Graph) -> Iterator[str]:
+def fresh(names: Iterable[str], graph: Graph, kind: str) -> Iterator[str]:
+    """Names of tensors of a kind made from others, and of the nodes that make them."""
     used = {name for node in graph.nodes for name in (*node.inputs, *node.outputs, node.name)}
     for name in names:
-        result = f"{name}/encoded"
+        result = f"{name}/{kind}"
         while result in used:
             result += "_"
         yield result

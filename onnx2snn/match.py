@@ -19,6 +19,7 @@ from onnx2snn.merge import rectified_pools
 from onnx2snn.ops import BY_SOURCE, DOMAIN
 from onnx2snn.ops.node import Node
 from onnx2snn.ops.operator import SpikingOperator
+from onnx2snn.relays import relayed
 from onnx2snn.rules import RULES, Options, RefusalError, carries_signal
 from onnx2snn.runtime.graph import Graph
 from onnx2snn.runtime.plan import LOOKUPS, WEIGHTED
@@ -170,11 +171,17 @@ def match(graph: Graph, options: Options) -> Matched:
             signals.follow(node)
     nodes = without_idle(unguarded(nodes, graph), graph)
     remaining, merged = rectified_pools(nodes, graph)
-    if not options.integrating:
-        remaining = bypassed(remaining, graph, options.bypass)
-    matched = replace(graph, nodes=tuple(remaining))
+    return Matched(_presented(remaining, graph, options), refusals, merged)
+
+
+def _presented(nodes: list[Node], graph: Graph, options: Options) -> Graph:
+    """The matched graph: what passes by its neurons, and how they see the input."""
+    neurons = dict(options.neurons or {})
     if options.integrating:
-        check_integrating(matched)
-    if options.encoding:
-        matched = encoded(matched, options.encoding, dict(options.neurons or {}))
-    return Matched(matched, refusals, merged)
+        check_integrating(replace(graph, nodes=tuple(nodes)))
+    else:
+        nodes = bypassed(nodes, graph, options.bypass)
+    if options.relays:
+        nodes = relayed(nodes, graph, neurons)
+    matched = replace(graph, nodes=tuple(nodes))
+    return encoded(matched, options.encoding, neurons) if options.encoding else matched

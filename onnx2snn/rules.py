@@ -36,6 +36,7 @@ class Options:
     softmax:    "fused" or "decomposed".
     quantization: "exact" or "smooth".
     encoding:   of the network's input; None to present it as it is.
+    relays:     whether neurons send the input where it joins spikes (`onnx2snn.relays`).
     bypass:     "none", "residual" or "linear" (`onnx2snn.bypass`).
     """
 
@@ -46,6 +47,7 @@ class Options:
     softmax: str = "fused"
     quantization: str = "exact"
     encoding: Encoding | None = None
+    relays: bool = False
     bypass: str = "linear"
 
     @property

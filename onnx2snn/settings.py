@@ -17,7 +17,7 @@ from onnx2snn.rules import BYPASSES, LINEAR, NONE, RESIDUAL, Encoding, Options
 AUTO = "auto"
 PRESETS = ("paper",)
 NEURONS = ("signgd", *INTEGRATING)
-INPUTS = ("direct", "poisson")
+DIRECT, POISSON, SPIKES = INPUTS = ("direct", "poisson", "spikes")
 FUSED, DECOMPOSED = "fused", "decomposed"
 # Time steps below which every spike of ternary neurons should count.
 FEW = 8
@@ -55,7 +55,10 @@ class Settings:
     percentile: of the ReLU's outputs on the calibration data that a threshold is; 100: largest.
     membrane:   initial membrane potential of IF and LIF, as a share of the threshold.
     tau:        time constant of LIF, in time steps.
-    input:      of IF and LIF: "direct" (a constant current) or "poisson" (random spikes).
+    input:      "direct", as it is: a constant current; of IF and LIF also "poisson", random spikes;
+                of signGD also "spikes": what would join spikes is sent by neurons too, which costs
+                less energy and some accuracy. None for "spikes" where ternary neurons have fewer
+                than FEW steps, else "direct".
     seed:       of Poisson input.
     exclude:    node names or operator types, shell patterns allowed, to leave analog.
     strict:     refuse models of which a node stays analog.
@@ -80,7 +83,7 @@ class Settings:
     percentile: float = 100.0
     membrane: float = 0.0
     tau: float = 10.0
-    input: str = "direct"
+    input: str | None = None
     seed: int = 0
     exclude: tuple[str, ...] = ()
     strict: bool = False
@@ -98,7 +101,7 @@ class Settings:
             ("preset", self.preset or PRESETS[0], PRESETS),
             ("dynamics", self.dynamics, tuple(NEURONS)),
             ("threshold", self.threshold, THRESHOLDS),
-            ("input", self.input, INPUTS),
+            ("input", self.input or DIRECT, INPUTS),
             ("schedule", self.schedule, SCHEDULE_NAMES),
             ("spikes", self.spikes, tuple(ALPHABETS)),
             ("layer norm", self.layer_norm or FUSED, (FUSED, DECOMPOSED)),
@@ -128,6 +131,8 @@ class Settings:
         for name in own:
             if getattr(self, name) != getattr(Settings, name):
                 raise UsageError(f"{what} leaves no choice of {name.replace('_', '-')}")
+        if self.input == SPIKES:
+            raise UsageError(f"{what} does not send its input as spikes of signGD neurons")
         if self.time_steps == AUTO:
             raise UsageError(f"{what} needs a number of time steps, not '{AUTO}'")
 
@@ -175,8 +180,8 @@ class Settings:
                 encoding=encoding,
                 bypass=NONE,
             )
-        random = self.integrating and self.input == "poisson"
-        encoding_or_none = Encoding("poisson", self.seed) if random else None
+        random = self.integrating and self.input == POISSON
+        encoding_or_none = Encoding(POISSON, self.seed) if random else None
         return Options(
             self.layer_norm or FUSED,
             self.max_pool,
@@ -185,6 +190,7 @@ class Settings:
             self.softmax,
             self.quantization,
             encoding_or_none,
+            (self.input or self._best_input) == SPIKES,
             self.bypass or self._best_bypass,
         )
 
@@ -192,8 +198,16 @@ class Settings:
     def _best_bypass(self) -> str:
         if parse_offset(self.windows) != 0:
             return NONE
+        return RESIDUAL if self._is_frugal else LINEAR
+
+    @property
+    def _best_input(self) -> str:
+        return SPIKES if self._is_frugal and not self.is_fixed else DIRECT
+
+    @property
+    def _is_frugal(self) -> bool:
         few = self.time_steps == AUTO or int(self.time_steps) < FEW
-        return RESIDUAL if few and self.spikes == "ternary" else LINEAR
+        return few and self.spikes == "ternary"
 
     @property
     def of_the_ann(self) -> Options:

@@ -3,8 +3,10 @@
 current: analog, decays towards the input and never quite reaches it,
          v(t) = v(t-1) - eta(t) * (v(t-1) - x).
 poisson: random spikes of either sign, whose mean is the input.
+spikes:  those of a signGD neuron, as of any other site.
 
-No ONNX node is behind it: `convert` puts one behind each input where it is asked to.
+No ONNX node is behind it: `convert` puts one behind each input where it is asked to, and neurons
+that send spikes where what linear layers make of the input would join others (`onnx2snn.relays`).
 """
 
 from collections.abc import Mapping
@@ -21,7 +23,7 @@ def identity() -> Target:
 
 
 def _build(lowering: Lowering, operands: tuple[str, ...], attributes: Mapping[str, Any]) -> str:
-    coding, seed = attributes["coding"], attributes["seed"]
+    coding, seed = attributes["coding"].removeprefix("spikes"), attributes["seed"]
     return lowering.site("output", identity(), *operands, coding=coding, seed=seed)
 
 
@@ -32,7 +34,7 @@ INPUT = SpikingOperator(
     body="Y = Identity (X)",
     integrates=True,
     attributes=(
-        Attribute("coding", "string", "current", ("current", "poisson")),
+        Attribute("coding", "string", "current", ("current", "poisson", "spikes")),
         Attribute("seed", "int", 0),
     ),
 )

@@ -52,9 +52,8 @@ OPTIONS = (
     click.option(
         "--input",
         type=click.Choice(INPUTS),
-        default="direct",
-        show_default=True,
-        help="Input of IF and LIF: a constant current or random spikes.",
+        help="As it is; as random spikes, for IF and LIF; or sent by neurons where it would join "
+        "spikes [default: spikes where ternary neurons have fewer than 8 steps, else direct].",
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Of Poisson input."),
 )

@@ -50,6 +50,11 @@ class LinearOperator:
     accepts: Callable[[Attributes], bool] = _any
     macs: Macs = _no_macs
 
+    @property
+    def is_weighted(self) -> bool:
+        """Whether it multiplies and accumulates."""
+        return self.macs is not _no_macs
+
     def is_linear_in(self, varying: frozenset[int]) -> bool:
         """Whether the result is affine when exactly the operands `varying` change over time."""
         if self.variadic:

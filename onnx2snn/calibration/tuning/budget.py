@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from onnx2snn.calibration.data import MEMORY_BYTES
 
-MOST_STEPS = 600
+# Steps of tuning; those of few time steps take less time, so that there may be more of them.
+MOST_STEPS, MOST_STEPS_OF_FEW = 600, 1000
+MOST_TIME_STEPS = 4000
 FEWEST_STEPS = 40
 # Schedules for more time steps than these stay as the walk leaves them: there its error is small
 # and tuning found nothing better (docs/accuracy.md).
@@ -51,7 +53,8 @@ def affordable_steps(cost: Cost, time_steps: int, samples: int) -> int:
     if batch < min(SMALLEST_BATCH, samples):
         return 0
     steps = int(WORK / max(cost.work * time_steps * batch, 1.0))
-    return min(MOST_STEPS, steps) if steps >= FEWEST_STEPS else 0
+    most = max(MOST_STEPS, min(MOST_STEPS_OF_FEW, MOST_TIME_STEPS // time_steps))
+    return min(most, steps) if steps >= FEWEST_STEPS else 0
 
 
 def samples_to_learn_from(cost: Cost) -> int:

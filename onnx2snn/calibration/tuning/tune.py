@@ -27,7 +27,7 @@ from onnx2snn.calibration.tuning.budget import (
 from onnx2snn.calibration.tuning.knobs import Knobs
 from onnx2snn.calibration.walk import SiteParameters
 from onnx2snn.ops.surrogate import scan_differentiable
-from onnx2snn.runtime.energy import energy_ratio, synapses
+from onnx2snn.runtime.energy import energy_ratio, input_macs, synapses
 from onnx2snn.runtime.plan import LinearStep
 from onnx2snn.runtime.state import Parameters, State
 
@@ -41,12 +41,13 @@ SITE_WEIGHT = 2.0
 # Squared relative error that ternary neurons pay for the energy of their spikes, in units of the
 # ANN's, in a window of PRICED_STEPS; with T steps, in which errors fall about like 1/T,
 # (PRICED_STEPS / T)^2 of it. What is above a budget is DEARER: half of the ANN's energy in
-# PRICED_STEPS, less where sites wait for each other and need not follow anything. Budgets of longer
-# windows grow with their square, since fewer spikes cost them far more of their accuracy. Binary
-# neurons fire in half of the steps whatever one pays.
+# PRICED_STEPS, less where sites wait for each other and need not follow anything. What operators
+# see of the input has been spent, up to half of a budget. Budgets of longer windows grow
+# with their square, since fewer spikes cost them far more of their accuracy. Binary neurons fire in
+# half of the steps whatever one pays.
 ENERGY_WEIGHT = 0.5
 PRICED_STEPS = 4
-BUDGET = 0.12
+BUDGET = 0.128
 BUDGET_OF_WAITING = 0.1
 DEARER = 10.0
 # What thresholds of single neurons may add to a file, in numbers.
@@ -88,8 +89,9 @@ def spike_cost(task: Task, state: State) -> Tensor:
     sops = torch.stack([reached[name] * spikes for name, spikes in state.spikes.items()]).sum()
     spent = energy_ratio(sops, 0, sum(state.macs.values())) / steps
     length = steps / PRICED_STEPS
-    budget = BUDGET if task.windows.latency == steps else BUDGET_OF_WAITING
-    excess = (spent - budget * max(length, 1.0)).clamp_min(0.0)
+    budget = (BUDGET if task.windows.latency == steps else BUDGET_OF_WAITING) * max(length, 1.0)
+    once = energy_ratio(0.0, input_macs(plan, state), sum(state.macs.values())) / steps
+    excess = (spent + min(once, budget / 2) - budget).clamp_min(0.0)
     return ENERGY_WEIGHT / length**2 * (spent + DEARER * excess)
 
 
