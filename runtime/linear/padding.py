@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -21,14 +22,13 @@ from onnx2snn.runtime.linear.arguments import (
 )
 from onnx2snn.runtime.linear.record import Attributes, LinearOperator, Operands
 
-# In place of the cell that another is a copy of: none.
-FILL = -1
+Mode = Literal["constant", "reflect", "edge", "wrap"]
 
 
 def _pad(operands: Operands, attributes: Attributes) -> list[Tensor]:
     """Pad-25: cells added before and after each axis, or cut off where a pad is negative."""
     data, fill = needed(operands, 0), optional(operands, 2)
-    if _mode(attributes) == "constant":
+    if is_constant(attributes):
         return [_constant_pad(data, _all_pads(data.shape, operands), fill)]
     return [copied(data, padded_cells(data.shape, operands, attributes))]
 
@@ -36,15 +36,13 @@ def _pad(operands: Operands, attributes: Attributes) -> list[Tensor]:
 def padded_cells(
     shape: Sequence[int], operands: Operands, attributes: Attributes
 ) -> dict[int, list[int]]:
-    """By axis that Pad changes: the cell that each of the result is a copy of, or FILL."""
+    """By axis that Pad changes: the cell that each of the result is a copy of."""
     mode, pads, found = _mode(attributes), _all_pads(shape, operands), dict[int, list[int]]()
     for axis, size in enumerate(shape):
         before, after = pads[axis], pads[axis + len(shape)]
         cells = np.arange(size)[max(-before, 0) : max(size + min(after, 0), 0)]
         around = (max(before, 0), max(after, 0))
-        if mode == "constant":
-            cells = np.pad(cells, around, constant_values=FILL)
-        elif any(around):
+        if any(around):
             if not cells.size:
                 raise ModelError(f"axis {axis} is empty, mode '{mode}' has nothing to repeat")
             cells = np.pad(cells, around, mode=mode)
@@ -70,8 +68,8 @@ def is_constant(attributes: Attributes) -> bool:
     return _mode(attributes) == "constant"
 
 
-def _mode(attributes: Attributes) -> str:
-    return choice(attributes, "mode", ("constant", "reflect", "edge", "wrap"))
+def _mode(attributes: Attributes) -> Mode:
+    return cast(Mode, choice(attributes, "mode", get_args(Mode)))
 
 
 def _all_pads(shape: Sequence[int], operands: Operands) -> list[int]:

@@ -26,8 +26,11 @@ _PRODUCTS: dict[str, Callable[[Writer, Signal, Signal], Signal]] = {
 
 def has_instructions(step: Step) -> TypeGuard[DifferenceStep]:
     """Whether there are any for a difference step."""
-    is_product = isinstance(step, DifferenceStep) and step.role == "product"
-    return is_product and step.node.op_type in _PRODUCTS
+    return (
+        isinstance(step, DifferenceStep)
+        and step.role == "product"
+        and step.node.op_type in _PRODUCTS
+    )
 
 
 def multiplied(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from onnx2snn.ops.node import Node
 from onnx2snn.runtime.linear.arguments import axes_of, integers
@@ -45,11 +46,12 @@ def _concat(writer: Writer, step: BoundStep) -> Signal:
     rank = step.signals[0].view.dim() - 1
     moving = {position for position, _ in step.binding.signals}
     signals = iter(step.signals)
-    parts = [
-        next(signals) if i in moving else torch.zeros(()).expand(writer.steps, *x.shape)
-        for i, x in enumerate(step.binding.operands)
-        if i in moving or x is not None
-    ]
+    parts: list[Signal | Tensor] = []
+    for i, x in enumerate(step.binding.operands):
+        if i in moving:
+            parts.append(next(signals))
+        elif x is not None:
+            parts.append(torch.zeros(()).expand(writer.steps, *x.shape))
     return joined(writer, parts, step.node.attributes["axis"] % rank + 1)
 
 

@@ -49,6 +49,7 @@ MORE: dict[str, Row] = {
     "negative": ("Neg", {}, [(2, 3, 5)]),
     "gather": ("Gather", {"axis": 1}, [(2, 5, 3), torch.tensor([[4, 0], [-1, 4]])]),
     "expand": ("Expand", {}, [(2, 1, 3), torch.tensor([4, 2, 5, 1])]),
+    "split": ("Split", {"axis": 1}, [(2, 7, 3), torch.tensor([4, 1, 2])]),
     "tile": ("Tile", {}, [(2, 3), torch.tensor([2, 3])]),
     "depth_to_space": ("DepthToSpace", {"blocksize": 2}, [(2, 8, 3, 2)]),
     "nearest": ("Resize", {}, [(2, 3, 4, 5), None, torch.tensor([1.0, 1.0, 2.0, 1.5])]),
@@ -69,8 +70,8 @@ def memory(buffers: torch.Tensor, start: int, view: torch.Tensor) -> torch.Tenso
     return buffers.view(torch.float32).as_strided(view.shape, view.stride(), offset)
 
 
-def run(row: Row, threads: int, reverse: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """The result of a program of one node, and that of the operator at every step."""
+def run(row: Row, threads: int, reverse: bool) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Results of a program of one node, and those of the operator at every step."""
     op_type, attributes, operands = row
     bound, moving = form(row)
     kernels = library()
@@ -78,25 +79,28 @@ def run(row: Row, threads: int, reverse: bool) -> tuple[torch.Tensor, torch.Tens
     writer = Writer(STEPS, threads, kernels.kernels, Slots(0), {})
     orders = {i: [0, *range(1, x.dim())[:: -1 if reverse else 1]] for i, x in moving.items()}
     signals = [writer.new(dense(x.shape, orders[i])) for i, x in moving.items()]
-    node = Node(op_type, tuple(map(str, range(len(operands)))), ("y",), attributes)
+    expected = []
+    for t in range(STEPS):
+        now = [moving[i][t] if i in moving else x for i, x in enumerate(operands)]
+        expected.append(LINEAR[op_type].apply(now, attributes))
+    outputs = tuple(f"y{i}" for i in range(len(expected[0])))
+    node = Node(op_type, tuple(map(str, range(len(operands)))), outputs, attributes)
     names = tuple((i, str(i)) for i in moving)
     constants = bound.operands
     kept = (constants, bound.shapes, names, constants)
     binding = Binding(*kept, False, None, True, bound.result, bind(bound))
     step = BoundStep(0, node, binding, signals, bound.result)
-    (result,) = emitted(writer, step)
-    result.buffer.last = len(writer.instructions)
+    results = emitted(writer, step)
+    for result in results:
+        result.buffer.last = len(writer.instructions)
     program, (places, _) = laid_out(writer), placed(writer.buffers)
     buffers = torch.zeros(program.room, dtype=torch.uint8)
     for signal, x in zip(signals, moving.values(), strict=True):
         memory(buffers, places[signal.buffer], signal.view).copy_(x)
     words = program.at(kernels, 0, buffers.data_ptr())
     kernels.run(words.data_ptr(), program.count, threads)
-    expected = []
-    for t in range(STEPS):
-        now = [moving[i][t] if i in moving else x for i, x in enumerate(operands)]
-        expected.append(LINEAR[op_type].apply(now, attributes)[0])
-    return memory(buffers, places[result.buffer], result.view), torch.stack(expected)
+    found = [memory(buffers, places[result.buffer], result.view) for result in results]
+    return list(zip(found, map(torch.stack, zip(*expected, strict=True)), strict=True))
 
 
 @pytest.mark.parametrize("name", BOUND)
@@ -104,8 +108,8 @@ def run(row: Row, threads: int, reverse: bool) -> tuple[torch.Tensor, torch.Tens
 def test_an_instruction_is_its_operator_at_every_step(
     name: str, threads: int, reverse: bool
 ) -> None:
-    found, expected = run(BOUND[name], threads, reverse)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    for found, expected in run(BOUND[name], threads, reverse):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_what_kernels_do_not_know_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
