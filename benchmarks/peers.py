@@ -54,8 +54,11 @@ def _peer(name: str, threads: int) -> Iterator[Connection | None]:
     channel, other = context.Pipe()
     process = context.Process(target=_serve, args=(other, name, threads), daemon=True)
     process.start()
+    other.close()
     try:
         yield channel if channel.recv() else None
+    except EOFError:
+        raise SystemExit(f"snn_signgd failed on {name}; what it said is above") from None
     finally:
         process.terminate()
         process.join()
