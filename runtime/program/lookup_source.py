@@ -12,7 +12,7 @@ from onnx2snn.runtime.program.quads_source import QUAD
 
 # Bytes of the tables in use, most of a first-level cache, and rows that share them.
 TABLE_BYTES, MOST_ROWS = 24 << 10, 1024
-# Rows of tiles that add up entries, by vectors of a panel.
+# Rows of tiles that add up entries, by vectors of a panel; half as many where few are left.
 _ENTRIES = {1: 8, 2: 6, 3: 4}
 
 _FRAME = r"""
@@ -22,7 +22,7 @@ _FRAME = r"""
 /* A product as above of binary spikes, a bit each, set where an increment is negative. Images of a
    time step, `batch` of them, lie bit by bit one behind the other, and so do a pixel's channels.
    Channel c weighs step_sizes[c % sizes] of its time step, times factor[c % factors] unless that is
-   null. Each part has room for the codes of so many quads. */
+   null; both repeat after whole quads. Each part has room for the codes of so many quads. */
 struct lookup {
   int64_t images, stride, spread, batch, kinds, taps, depth, groups, columns;
   const int64_t *kind, *pixel, *tap;
@@ -46,9 +46,12 @@ struct batch {
 };
 /* Which entry of a table of vectors each quad asks for, in bytes. */
 static void encode(const uint8_t* bits, int64_t quads, uint16_t* codes) {
-  for (int64_t i = 0; i < quads; i += 2) {
-    uint32_t two = ((bits[i / 2] | bits[i / 2] << 12) & 0xf000f) * 4 * LANES;
-    codes[i] = two, codes[i + 1] = two >> 16;
+  FOR(i, quads / 2) {
+    uint32_t two = ((bits[i] | (uint32_t)bits[i] << 12) & 0xf000f) * 4 * LANES;
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    two = two << 16 | two >> 16;
+#endif
+    memcpy(codes + 2 * i, &two, sizeof two);
   }
 }
 /* Which quads of a kind's taps are among those from `first` on. */
@@ -69,16 +72,24 @@ _TABLES = r"""
 static void tables@V@(const struct batch* b, const struct panel* panel, int64_t first, int64_t end,
                       float* table) {
   const struct lookup* p = b->p;
-  const int64_t depth = p->depth;
-  for (int64_t quad = first; quad < end; quad++, table += 16 * @SCALE@ * LANES) {
-    const int64_t c = panel->group * depth + QUAD * quad % depth;
-    const float* w = panel->weights + QUAD * quad * @V@ * LANES;
+  const int64_t depth = p->depth, group = panel->group * depth, last = group + depth;
+  const int64_t sizes = p->sizes, factors = p->factors;
+  const float* w = panel->weights + QUAD * first * @V@ * LANES;
+  int64_t c = group + QUAD * first % depth, size = c % sizes, factor = c % factors;
+  for (int64_t quad = first; quad < end; quad++) {
     float e[QUAD];
-    memcpy(e, b->step_sizes + c % p->sizes, sizeof e);
-    if (p->factor) FOR(k, QUAD) e[k] *= p->factor[(c + k) % p->factors];
+    memcpy(e, b->step_sizes + size, sizeof e);
+    if (p->factor) FOR(k, QUAD) e[k] *= p->factor[factor + k];
     FOR(v, @V@) {
       @LEVELS@
     }
+    w += QUAD * @V@ * LANES, table += 16 * @SCALE@ * LANES;
+    if ((c += QUAD) == last) {
+      c = group, size = group % sizes, factor = group % factors;
+      continue;
+    }
+    if ((size += QUAD) == sizes) size = 0;
+    if ((factor += QUAD) == factors) factor = 0;
   }
 }
 """
@@ -123,7 +134,11 @@ static __attribute__((noinline)) void lookup@V@(const struct batch* b, const str
       int64_t left = r->rows, spans = within(r, depth, group, q, end, span);
       for (; left >= @R@; row += @R@, left -= @R@)
         entries@R@_@V@(span, spans, row, table, c, n, !q);
-      for (; left; row++, left--) entries1_@V@(span, spans, row, table, c, n, !q);
+      if (!left) continue;
+      struct spot rest[@R@];
+      FOR(k, @R@) rest[k] = row[k < left ? k : 0];
+      if (left > @FEW@) entries@R@_@V@(span, spans, rest, table, c, n, !q);
+      else entries@FEW@_@V@(span, spans, rest, table, c, n, !q);
     }
   }
 }
@@ -220,8 +235,10 @@ def _panel(vectors: int) -> str:
         text.replace("@SCALE@", scale).replace("@LEVELS@", _levels())
         for text in (_TABLES, _ENTRY, _PANEL)
     )
-    tiles = [tile(entry, count, vectors) for count in (1, rows)]
-    code = "".join([tables, *tiles, panel.replace("@R@", str(rows))])
+    tiles = [tile(entry, count, vectors) for count in (rows // 2, rows)]
+    code = "".join(
+        [tables, *tiles, panel.replace("@R@", str(rows)).replace("@FEW@", str(rows // 2))]
+    )
     return code.replace("@SCALE@", scale).replace("@V@", str(vectors))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -22,6 +23,11 @@ class Piece:
     times: int
     memory: Tensor
 
+    @cached_property
+    def source(self) -> tuple[int, int]:
+        """Where the bytes are, and how many."""
+        return self.memory.data_ptr(), self.memory.numel()
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -31,11 +37,11 @@ class Origin:
 
     def fill(self, memory: Tensor) -> None:
         """Copy it, on this thread alone: PyTorch's others would spin on the helpers' cores."""
+        start = memory.data_ptr()
         for piece in self.pieces:
-            size, source = piece.memory.numel(), piece.memory.data_ptr()
-            start = memory.data_ptr() + piece.offset
+            source, size = piece.source
             for i in range(piece.times):
-                ctypes.memmove(start + i * size, source, size)
+                ctypes.memmove(start + piece.offset + i * size, source, size)
 
 
 def origin(memory: Tensor, slots: Slots, samples: int) -> Origin | None:

@@ -165,14 +165,17 @@ static void channels(const struct product* p, const struct lot* r, const struct 
                      int64_t left) {
   TILES(ROWS, REST, channels@REST@, channels@ROWS@, p, r, row)
 }
-/* All rows of so many images, kind by kind. */
+/* One of several equal parts of some images; of a single image, of its pixels of each kind. */
+struct share { int64_t images, part, parts; };
+/* All rows of a share, kind by kind. */
 #define ALL_ROWS(run, ...) \
   const int64_t *pixel = p->pixel, *tap = p->tap; \
   FOR(i, p->kinds) { \
     struct row row[MOST + TALL]; \
-    struct lot r = {pixel, tap, p->kind[2 * i], p->kind[2 * i + 1], x, out}; \
-    r.left = images * r.pixels; \
-    pixel += 2 * r.pixels, tap += 3 * r.taps; \
+    const int64_t pixels = p->kind[2 * i], first = pixels * share.part / share.parts; \
+    struct lot r = {pixel + 2 * first, tap, pixels * (share.part + 1) / share.parts - first}; \
+    r.taps = p->kind[2 * i + 1], r.x = x, r.out = out, r.left = share.images * r.pixels; \
+    pixel += 2 * pixels, tap += 3 * r.taps; \
     while (r.left) { int64_t rows = take(p, &r, row); run(p, &r, row, rows __VA_ARGS__); } \
   }
 /* Tiles of edges jump to and fro, and memory answers best in order: so it does where images come
@@ -180,9 +183,9 @@ static void channels(const struct product* p, const struct lot* r, const struct 
 static void fetch(const float* x, int64_t n) {
   for (int64_t i = 0; i < n; i += 16) (void)*(const volatile float*)(x + i);
 }
-static void columns(const struct product* p, int64_t images, const float* x, float* out,
+static void columns(const struct product* p, struct share share, const float* x, float* out,
                     tiles* const* run) {
-  if (p->kinds > 1 || p->images * p->stride > FAR) fetch(x, images * p->stride);
+  if (p->kinds > 1 || p->images * p->stride > FAR) fetch(x, share.images * p->stride);
   struct panel panel = {p->weights, 0, 0};
   while (panel.group < p->groups) {
     struct panel next = panel;
@@ -193,14 +196,19 @@ static void columns(const struct product* p, int64_t images, const float* x, flo
     panel = next;
   }
 }
-static void filters(const struct product* p, int64_t images, const float* x, float* out) {
+static void filters(const struct product* p, struct share share, const float* x, float* out) {
   ALL_ROWS(channels)
 }
 #define ALL_BUNCHES(run, ...) \
+  if (p->images == 1) { \
+    run(p, (struct share){1, part, parts}, p->x, p->out __VA_ARGS__); \
+    return 0; \
+  } \
   int64_t end = p->images * (part + 1) / parts; \
   for (int64_t b = p->images * part / parts, count; b < end; b += count) { \
     count = end - b < p->bunch ? end - b : p->bunch; \
-    run(p, count, p->x + b * p->stride, p->out + b * p->spread __VA_ARGS__); \
+    struct share share = {count, 0, 1}; \
+    run(p, share, p->x + b * p->stride, p->out + b * p->spread __VA_ARGS__); \
   } \
   return 0;
 int64_t product(const struct product* p, int64_t part, int64_t parts) {

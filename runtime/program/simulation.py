@@ -31,12 +31,14 @@ class Room:
     data:    what enters with the first block.
     buffers: what does not outlive a block.
     placed:  programs with these addresses, by their steps and whether data enter.
+    views:   tensors in this memory, by name.
     """
 
     memory: Tensor
     data: Sequence[Tensor]
     buffers: Tensor | None = None
     placed: dict[tuple[int, bool], Tensor] = field(default_factory=dict)
+    views: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass
@@ -84,7 +86,10 @@ class Simulation:
 
     def value(self, name: str) -> Tensor:
         """A tensor that is kept in memory."""
-        return self.slots.values[name].of(self.room.memory)
+        views = self.room.views
+        if name not in views:
+            views[name] = self.slots.values[name].of(self.room.memory)
+        return views[name]
 
     def show(self, state: State, names: Iterable[str] | None) -> None:
         """Let the state show the values of the tensors named, or of all."""

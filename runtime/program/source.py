@@ -11,7 +11,7 @@ from onnx2snn.runtime.program.lookup_source import LOOKUP
 from onnx2snn.runtime.program.pairs_source import PAIRS
 from onnx2snn.runtime.program.product_source import FAR, MOST, PANEL, PRODUCT, REST, ROWS, TALL
 from onnx2snn.runtime.program.quads_source import QUADS
-from onnx2snn.runtime.program.sharing_source import SHARING
+from onnx2snn.runtime.program.sharing_source import OWN_PARTS, SHARING
 from onnx2snn.runtime.vectors import LANES
 
 DIMENSIONS = 6
@@ -225,6 +225,7 @@ def program_source() -> str:
     text = _FRAME + SHARING + _POINTWISE + _REDUCTION + PRODUCT + PAIRS + QUADS + LOOKUP
     sizes = {
         "DIMENSIONS": DIMENSIONS,
+        "OWN": OWN_PARTS,
         "LANES": LANES,
         "ROWS": ROWS,
         "PANEL": PANEL,

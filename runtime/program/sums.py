@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gcd
 
 from onnx2snn.runtime.program.geometry import Kind, tables, together
 from onnx2snn.runtime.program.quads_source import QUAD
@@ -80,9 +81,10 @@ class Sums:
         images = (self.images, self.stride, self.spread, self.images // writer.steps)
         sizes = (kinds, self.taps, self.depth, self.groups, self.columns)
         step_sizes = (writer.constant(spikes.step_sizes), spikes.step_sizes.shape[1])
-        factor = (0, 1)
+        factor = (0, QUAD)
         if spikes.factor is not None:
-            factor = (writer.constant(spikes.factor), spikes.factor.numel())
+            whole = spikes.factor.repeat(QUAD // gcd(QUAD, spikes.factor.numel()))
+            factor = (writer.constant(whole), whole.numel())
         room = max(self.stride // QUAD, MOST_CODES)
         codes = Place(writer.room(writer.parts * room // CODES), 0)
         places: tuple[Word, ...] = (Place(spikes.bits, 0), weights, at(result))

@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from onnx2snn.runtime.program.sharing_source import OWN_PARTS
 from onnx2snn.runtime.program.signal import Buffer, Signal, UnsupportedError
 
 ALIGNMENT = 64
@@ -166,8 +167,8 @@ class Writer:
 
     @property
     def parts(self) -> int:
-        """The most parts in which an instruction is done (`sharing_source`)."""
-        return 2 * self.threads
+        """The most parts in which an instruction is done."""
+        return OWN_PARTS * self.threads
 
     def new(self, view: Tensor) -> Signal:
         """A signal with memory of its own, for the next instruction to write."""
