@@ -18,7 +18,7 @@ from torch.nn.functional import linear, pad
 from onnx2snn.ops.errors import Onnx2SnnError
 from onnx2snn.ops.node import Node
 from onnx2snn.runtime.linear.arguments import axes_of, begin_end, integers, per_axis
-from onnx2snn.runtime.linear.convolution import CONVOLUTIONS, window_pads
+from onnx2snn.runtime.linear.convolution import CONV_TRANSPOSE, CONVOLUTIONS, window_pads
 from onnx2snn.runtime.linear.indexing import cuts
 from onnx2snn.runtime.linear.padding import copied, is_constant, padded_cells, zero_padded
 from onnx2snn.runtime.linear.pooling import AVERAGE_POOL
@@ -73,6 +73,18 @@ def _conv(form: Form) -> Bound | None:
         return result.view(*x.shape[:2], *result.shape[1:])
 
     return conv
+
+
+def _conv_transpose(form: Form) -> Bound | None:
+    weight, attributes = form.operands[1], form.node.attributes
+    if form.signal is None or weight is None:
+        return None
+
+    def convolve(x: Tensor) -> Tensor:
+        (result,) = CONV_TRANSPOSE.apply([x.flatten(0, 1), weight], attributes)
+        return result.view(*x.shape[:2], *result.shape[1:])
+
+    return convolve
 
 
 def _matmul(form: Form) -> Bound | None:
@@ -213,6 +225,7 @@ _BINDERS: dict[str, Callable[[Form], Bound | None]] = {
     "BatchNormalization": _normalised,
     "Concat": _concat,
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "Gemm": _gemm,
     "MatMul": _matmul,
     "Neg": _negated,

@@ -20,7 +20,7 @@ from onnx2snn.runtime.linear.arguments import (
 from onnx2snn.runtime.linear.record import Attributes, LinearOperator, Operands
 
 CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d)
-_CONV_TRANSPOSE = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
+_TRANSPOSED = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
 AUTO_PAD = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 
@@ -71,7 +71,7 @@ def _conv_macs(operands: Operands, results: Sequence[Tensor], attributes: Attrib
     return results[0].numel() * prod(needed(operands, 1).shape[1:])
 
 
-def _transposed_pads(
+def _cut(
     whole: Sequence[int], sizes: Sequence[int], strides: Sequence[int], attributes: Attributes
 ) -> list[int]:
     """Pads that cut the `whole` output, from `output_shape`, `auto_pad` or `pads`."""
@@ -96,25 +96,36 @@ def _transposed_pads(
     return _halves(totals, odd_at_end=auto_pad == "SAME_UPPER")
 
 
-def _conv_transpose(operands: Operands, attributes: Attributes) -> list[Tensor]:
-    """ConvTranspose-22: the adjoint of Conv, plus bias.
+def transposed_pads(
+    sizes: Sequence[int], kernel: Sequence[int], attributes: Attributes
+) -> list[int]:
+    """Pads [b1, b2, ..., e1, e2, ...] that cut the result of a transposed convolution.
 
-    Size: stride (n - 1) + output_padding + dilation (k - 1) + 1 - pads.
+    Uncut, it has stride (n - 1) + output_padding + dilation (k - 1) + 1 places along an axis.
     """
+    rank = len(sizes)
+    strides = per_axis(attributes, "strides", rank, 1)
+    dilations = per_axis(attributes, "dilations", rank, 1)
+    extra = per_axis(attributes, "output_padding", rank, 0)
+    whole = [
+        stride * (size - 1) + added + dilation * (width - 1) + 1
+        for size, stride, added, dilation, width in zip(
+            sizes, strides, extra, dilations, kernel, strict=True
+        )
+    ]
+    return _cut(whole, sizes, strides, attributes)
+
+
+def _conv_transpose(operands: Operands, attributes: Attributes) -> list[Tensor]:
+    """ConvTranspose-22: the adjoint of Conv, plus bias."""
     data, weight, bias = needed(operands, 0), needed(operands, 1), optional(operands, 2)
     rank = spatial_rank(data)
     strides = per_axis(attributes, "strides", rank, 1)
     dilations = per_axis(attributes, "dilations", rank, 1)
     extra = per_axis(attributes, "output_padding", rank, 0)
     group = int(attributes.get("group", 1))
-    whole = [
-        stride * (size - 1) + added + dilation * (width - 1) + 1
-        for size, stride, added, dilation, width in zip(
-            data.shape[2:], strides, extra, dilations, weight.shape[2:], strict=True
-        )
-    ]
-    pads = _transposed_pads(whole, data.shape[2:], strides, attributes)
-    transpose = _CONV_TRANSPOSE[rank - 1]
+    pads = transposed_pads(data.shape[2:], weight.shape[2:], attributes)
+    transpose = _TRANSPOSED[rank - 1]
     if pads[:rank] == pads[rank:] and min(pads) >= 0 and not any(extra):
         return [transpose(data, weight, bias, strides, pads[:rank], 0, group, dilations)]
     full = transpose(data, weight, None, strides, 0, 0, group, dilations)
@@ -129,14 +140,15 @@ def _conv_transpose_macs(
     return needed(operands, 0).numel() * prod(needed(operands, 1).shape[1:])
 
 
+CONV_TRANSPOSE = LinearOperator(
+    "ConvTranspose",
+    _conv_transpose,
+    factors=(0, 1),
+    summands=(2,),
+    batched=True,
+    macs=_conv_transpose_macs,
+)
 CONVOLUTION = (
     LinearOperator("Conv", _conv, factors=(0, 1), summands=(2,), batched=True, macs=_conv_macs),
-    LinearOperator(
-        "ConvTranspose",
-        _conv_transpose,
-        factors=(0, 1),
-        summands=(2,),
-        batched=True,
-        macs=_conv_transpose_macs,
-    ),
+    CONV_TRANSPOSE,
 )

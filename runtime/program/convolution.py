@@ -5,11 +5,13 @@ Of one axis they are those of images one pixel high.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from onnx2snn.runtime.linear.arguments import per_axis
-from onnx2snn.runtime.linear.convolution import window_pads
+from onnx2snn.runtime.linear.convolution import transposed_pads, window_pads
 from onnx2snn.runtime.linear.pooling import averages, cells_of
 from onnx2snn.runtime.program.geometry import Axis, Geometry, tables, together
 from onnx2snn.runtime.program.moves import ordered, pointwise
@@ -32,23 +34,45 @@ def _rank(step: BoundStep) -> int:
     return rank
 
 
-def _geometry(step: BoundStep, weights: Tensor) -> Geometry:
+def _geometry(
+    step: BoundStep, weights: Tensor, pads: Sequence[int], *, transposed: bool = False
+) -> Geometry:
+    """For filters [outputs, depth, *window]."""
     attributes, shape, rank = step.node.attributes, step.signal.view.shape, _rank(step)
     strides = per_axis(attributes, "strides", rank, 1)
     dilations = per_axis(attributes, "dilations", rank, 1)
-    pads = window_pads(shape[3:], weights.shape[2:], strides, dilations, attributes)
-    if min(pads) < 0:
-        raise UnsupportedError("negative padding")
-    parts = (shape[3:], weights.shape[2:], strides, dilations, pads[:rank], step.result[2:])
-    axes = [Axis(*values) for values in zip(*parts, strict=True)]
+    parts = (shape[3:], weights.shape[2:], strides, dilations, pads, step.result[2:])
+    axes = [Axis(*values, transposed) for values in zip(*parts, strict=True)]
     return Geometry(shape[2], weights.shape[0], *[_POINT, *axes][-2:])
 
 
 def convolution(writer: Writer, step: BoundStep) -> Signal:
     """A convolution in groups; one filter per channel has a kernel of its own."""
-    weights = step.constant(1)
+    weights, rank = step.constant(1), _rank(step)
+    attributes, sizes = step.node.attributes, step.signal.view.shape[3:]
+    strides = per_axis(attributes, "strides", rank, 1)
+    dilations = per_axis(attributes, "dilations", rank, 1)
+    pads = window_pads(sizes, weights.shape[2:], strides, dilations, attributes)
+    if min(pads) < 0:
+        raise UnsupportedError("negative padding")
+    return _convolved(writer, step, weights, _geometry(step, weights, pads[:rank]))
+
+
+def transposed_convolution(writer: Writer, step: BoundStep) -> Signal:
+    """The adjoint of a convolution: each place of the result reads what would have read it."""
+    weights, rank = step.constant(1), _rank(step)
+    groups = int(step.node.attributes.get("group", 1))
+    by_group = weights.reshape(groups, -1, *weights.shape[1:]).transpose(1, 2)
+    filters = by_group.reshape(-1, *by_group.shape[2:])
+    sizes = step.signal.view.shape[3:]
+    pads = transposed_pads(sizes, weights.shape[2:], step.node.attributes)
+    geometry = _geometry(step, filters, pads[:rank], transposed=True)
+    return _convolved(writer, step, filters, geometry)
+
+
+def _convolved(writer: Writer, step: BoundStep, weights: Tensor, geometry: Geometry) -> Signal:
     check_size(weights)
-    geometry, groups = _geometry(step, weights), int(step.node.attributes.get("group", 1))
+    groups = int(step.node.attributes.get("group", 1))
     pack = _per_channel if _alone(geometry, groups) else _per_group
     packed = writer.packed(step.index, lambda: pack(weights, groups))
     return _filtered(writer, step.signal, geometry, groups, packed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -47,8 +47,28 @@ def together(depth: int) -> int:
 
 
 @dataclass(frozen=True)
+class Line:
+    """Places of a result along one axis that have the same taps.
+
+    starts: of each, where it is in an image; before the image, if on padding.
+    reach:  of each tap, how far it is from there.
+    """
+
+    places: Tensor
+    starts: Tensor
+    taps: Tensor
+    reach: Tensor
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether each tap follows the one before, in images and in filters."""
+        steps = torch.cat([self.taps.diff(), self.reach.diff()])
+        return len(self.taps) > 0 and bool((steps == 1).all())
+
+
+@dataclass(frozen=True)
 class Axis:
-    """How filters move along one axis of an image."""
+    """How filters move along one axis of an image, or of a result where they are transposed."""
 
     size: int
     kernel: int
@@ -56,19 +76,40 @@ class Axis:
     dilation: int
     pad: int
     result: int
+    transposed: bool = False
 
-    def starts(self, places: Tensor) -> Tensor:
-        """Where the first taps of places of the result are; before the image, if on padding."""
-        return places * self.stride - self.pad
+    def _start(self, place: int) -> int:
+        """Where a place of the result is in the image."""
+        if self.transposed:
+            return (place + self.pad) // self.stride
+        return place * self.stride - self.pad
 
-    def kinds(self) -> list[tuple[Tensor, Tensor]]:
-        """Places of the result, and the taps they have: those that do not fall on padding."""
-        found: dict[tuple[int, ...], list[int]] = {}
+    def _read(self, place: int) -> Iterator[tuple[int, int]]:
+        """The taps of a place, but for those on padding, and where they read the image."""
+        for tap in range(self.kernel):
+            if self.transposed:
+                at, between = divmod(place + self.pad - tap * self.dilation, self.stride)
+            else:
+                at, between = place * self.stride - self.pad + tap * self.dilation, 0
+            if not between and 0 <= at < self.size:
+                yield tap, at
+
+    def lines(self) -> list[Line]:
+        """All places of the result."""
+        found: dict[tuple[tuple[int, int], ...], list[int]] = {}
         for place in range(self.result):
-            start = place * self.stride - self.pad
-            inside = (0 <= start + tap * self.dilation < self.size for tap in range(self.kernel))
-            found.setdefault(tuple(i for i, x in enumerate(inside) if x), []).append(place)
-        return [(_whole(places), _whole(taps)) for taps, places in found.items()]
+            start = self._start(place)
+            taps = tuple((tap, at - start) for tap, at in self._read(place))
+            found.setdefault(taps, []).append(place)
+        return [
+            Line(
+                _whole(places),
+                _whole([*map(self._start, places)]),
+                _whole([tap for tap, _ in taps]),
+                _whole([reach for _, reach in taps]),
+            )
+            for taps, places in found.items()
+        ]
 
 
 def _whole(numbers: Sequence[int]) -> Tensor:
@@ -116,14 +157,13 @@ class Geometry:
         """
         line, wide = self.columns.size * self.channels, self.columns.result
         found = []
-        for (down, heights), (across, widths) in product(self.rows.kinds(), self.columns.kinds()):
-            at = _grid(self.rows.starts(down) * line, self.columns.starts(across) * self.channels)
-            to = _grid(down * wide, across) * self.outputs
-            apart = self.rows.dilation * line, self.columns.dilation * self.channels
-            joined = apart[1] == depth and len(widths) > 0
-            count, widths = (len(widths), widths[:1]) if joined else (1, widths)
-            reach = _grid(heights * apart[0], widths * apart[1])
-            weights = _grid(heights * self.columns.kernel, widths)
+        for down, across in product(self.rows.lines(), self.columns.lines()):
+            at = _grid(down.starts * line, across.starts * self.channels)
+            to = _grid(down.places * wide, across.places) * self.outputs
+            joined = self.channels == depth and across.side_by_side
+            count, first = (len(across.taps), 1) if joined else (1, len(across.taps))
+            reach = _grid(down.reach * line, across.reach[:first] * self.channels)
+            weights = _grid(down.taps * self.columns.kernel, across.taps[:first])
             numbers = torch.full_like(reach, count * depth)
             found.append(Kind(torch.stack([at, to], 1), torch.stack([reach, weights, numbers], 1)))
         return found

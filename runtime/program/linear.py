@@ -10,7 +10,7 @@ from torch import Tensor
 from onnx2snn.ops.node import Node
 from onnx2snn.runtime.linear.arguments import axes_of, integers
 from onnx2snn.runtime.linear.product import normalisation
-from onnx2snn.runtime.program.convolution import average, convolution
+from onnx2snn.runtime.program.convolution import average, convolution, transposed_convolution
 from onnx2snn.runtime.program.gather import gathered
 from onnx2snn.runtime.program.moves import copied, joined, pointwise
 from onnx2snn.runtime.program.product import gemm, matmul
@@ -107,6 +107,7 @@ BY_OP_TYPE: dict[str, Callable[[Writer, BoundStep], Signal]] = {
     "BatchNormalization": _normalised,
     "Concat": _concat,
     "Conv": convolution,
+    "ConvTranspose": transposed_convolution,
     "Gemm": gemm,
     "MatMul": matmul,
     "Neg": _negated,

@@ -34,6 +34,11 @@ ROWS: dict[str, tuple[str, dict[str, Any], list[Any]]] = {
         [(2, 4, 6, 5), weights(6, 4, 3, 3)],
     ),
     "cut_by_pads": ("Conv", {"pads": [-1, 0, 0, 2]}, [(2, 4, 6, 5), weights(6, 4, 3, 3)]),
+    "transposed": (
+        "ConvTranspose",
+        {"pads": [1, 1, 1, 1], "strides": [2, 1]},
+        [(2, 4, 6, 5), weights(4, 6, 3, 3)],
+    ),
     "conv_1d": ("Conv", {"dilations": [2]}, [(2, 4, 9), weights(6, 4, 3)]),
     "matmul": ("MatMul", {}, [(2, 7, 4), weights(4, 5)]),
     "vectors": ("MatMul", {}, [(2, 4), weights(4, 5)]),

@@ -45,6 +45,22 @@ MORE: dict[str, Row] = {
         [(13, 20, 4, 3), weights(20, 1, 7, 7)],
     ),
     "dilated": ("Conv", {"dilations": [2, 1], "strides": [1, 2]}, [(2, 3, 7, 8), FILTERS]),
+    "transposed_strided": (
+        "ConvTranspose",
+        {"strides": [2, 3], "pads": [1, 0, 0, 2], "output_padding": [1, 2], "group": 2},
+        [(3, 8, 5, 4), weights(8, 9, 3, 4)],
+    ),
+    "transposed_dilated": (
+        "ConvTranspose",
+        {"strides": [2, 1], "dilations": [3, 2]},
+        [(2, 3, 4, 5), weights(3, 7, 2, 3)],
+    ),
+    "transposed_apart": ("ConvTranspose", {"strides": [4]}, [(2, 3, 5), weights(3, 6, 2)]),
+    "transposed_depthwise": (
+        "ConvTranspose",
+        {"strides": [2, 2], "group": 20},
+        [(2, 20, 4, 3), weights(20, 1, 3, 3)],
+    ),
     "mean_of_rows": ("ReduceMean", {}, [(2, 3, 75), torch.tensor([2])]),
     "negative": ("Neg", {}, [(2, 3, 5)]),
     "gather": ("Gather", {"axis": 1}, [(2, 5, 3), torch.tensor([[4, 0], [-1, 4]])]),
