@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from onnx2snn.ops.operator import SpikingOperator, unary
-from onnx2snn.ops.target import Target, Windowed, strict
+from onnx2snn.ops.target import Folded, Target, Windowed, identity, strict
 from onnx2snn.ops.windows import Geometry, Windows
 
 
@@ -42,6 +42,7 @@ def largest_in(windows: Windows, floor: float) -> Target:
         body=body,
         constants=over_members.constants,
         windowed=Windowed(windows, over_members),
+        folded=Folded((), "max", identity(), largest(1, floor)),
     )
 
 

@@ -5,13 +5,14 @@ ReduceLogSumExp over `axes`, counted from the last. A neuron sees all that it re
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.operator import Attribute, SpikingOperator, unary
-from onnx2snn.ops.target import Target
+from onnx2snn.ops.target import Folded, Target
 
 Reduction = Callable[[Tensor, tuple[int, ...]], Tensor]
 
@@ -40,9 +41,26 @@ LOG_SUM = """
 """As `_log_sum`."""
 
 
-def _reduced(name: str, reduce: Reduction, form: str = "") -> Callable[..., Target]:
+@dataclass(frozen=True)
+class _Fold:
+    """A reduction member by member: function(each(x_1) o each(x_2) o ...), o is `combine`."""
+
+    combine: str
+    each: Callable[[Tensor], Tensor] = lambda x: x
+    function: Callable[[Tensor], Tensor] = lambda x: x
+
+    def over(self, axes: tuple[int, ...]) -> Folded:
+        """Along these axes."""
+        each, function = Target("each", 1, self.each), Target("function", 1, self.function)
+        return Folded(axes, self.combine, each, function)
+
+
+def _reduced(
+    name: str, reduce: Reduction, fold: _Fold | None, form: str = ""
+) -> Callable[..., Target]:
     """The target of one reduction, by its attributes; `reduce` keeps the axes with size 1.
 
+    fold: the same, member by member.
     form: the target's body, where that is not the operator itself.
     """
 
@@ -57,33 +75,59 @@ def _reduced(name: str, reduce: Reduction, form: str = "") -> Callable[..., Targ
 
         body = form.format(axes=axes, keepdims=keepdims)
         constants = {"smallest": SMALLEST} if form else {}
-        return Target(f"{name}(axes={over}, keepdims={keepdims})", 1, function, body, constants)
+        return Target(
+            name=f"{name}(axes={over}, keepdims={keepdims})",
+            arity=1,
+            function=function,
+            body=body,
+            constants=constants,
+            folded=None if fold is None else fold.over(over),
+        )
 
     return target
 
 
-def _operator(source: str, equation: str, reduce: Reduction, form: str = "") -> SpikingOperator:
+def _operator(
+    source: str, equation: str, reduce: Reduction, fold: _Fold | None = None, form: str = ""
+) -> SpikingOperator:
     return SpikingOperator(
         source=source,
         equation=f"f(x) = {equation} over `axes`",
-        build=unary(_reduced(source, reduce, form), "axes", "keepdims"),
+        build=unary(_reduced(source, reduce, fold, form), "axes", "keepdims"),
         attributes=(Attribute("axes", "ints"), Attribute("keepdims", "int", 1)),
         body=BODY.format(source=source),
     )
 
 
 REDUCTIONS = (
-    _operator("ReduceMax", "max(x)", lambda x, axes: x.amax(axes, keepdim=True)),
-    _operator("ReduceMin", "min(x)", lambda x, axes: x.amin(axes, keepdim=True)),
-    _operator("ReduceProd", "the product of x", _product),
-    _operator("ReduceL1", "sum(|x|)", lambda x, axes: x.abs().sum(axes, keepdim=True)),
+    _operator("ReduceMax", "max(x)", lambda x, axes: x.amax(axes, keepdim=True), _Fold("max")),
+    _operator("ReduceMin", "min(x)", lambda x, axes: x.amin(axes, keepdim=True), _Fold("min")),
+    _operator("ReduceProd", "the product of x", _product, _Fold("mul")),
+    _operator(
+        "ReduceL1",
+        "sum(|x|)",
+        lambda x, axes: x.abs().sum(axes, keepdim=True),
+        _Fold("add", torch.abs),
+    ),
     _operator(
         "ReduceL2",
         "sqrt(sum(x^2))",
         lambda x, axes: torch.linalg.vector_norm(x, dim=axes, keepdim=True),
+        _Fold("add", torch.square, torch.sqrt),
     ),
-    _operator("ReduceSumSquare", "sum(x^2)", lambda x, axes: x.square().sum(axes, keepdim=True)),
-    _operator("ReduceLogSum", "log(sum(x))", _log_sum, LOG_SUM),
+    _operator(
+        "ReduceSumSquare",
+        "sum(x^2)",
+        lambda x, axes: x.square().sum(axes, keepdim=True),
+        _Fold("add", torch.square),
+    ),
+    _operator(
+        "ReduceLogSum",
+        "log(sum(x))",
+        _log_sum,
+        _Fold("add", function=lambda s: s.clamp_min(SMALLEST).log()),
+        LOG_SUM,
+    ),
     _operator(
         "ReduceLogSumExp", "log(sum(exp(x)))", lambda x, axes: x.logsumexp(axes, keepdim=True)
     ),

@@ -36,6 +36,7 @@ class Target:
     fires:     when a binary neuron fires, if not where v >= f.
     windowed:  what f is over the members of windows, where it is that.
     rowwise:   what f is over a neuron's row, where it is that.
+    folded:    what f is of all members together, where it is that.
     remainder: what f is left of, where a part of that passes by the neurons.
     """
 
@@ -47,6 +48,7 @@ class Target:
     fires: Predicate | None = None
     windowed: Windowed | None = None
     rowwise: Rowwise | None = None
+    folded: Folded | None = None
     remainder: Remainder | None = None
 
     def __call__(self, *currents: Tensor) -> Tensor:
@@ -59,6 +61,11 @@ class Target:
         if self.rowwise is not None:
             return self.rowwise.function
         return self if self.windowed is None else self.windowed.function
+
+    @property
+    def sees_members(self) -> bool:
+        """Whether a neuron sees several numbers of one current, all alike."""
+        return self.windowed is not None or self.folded is not None
 
     def members(self, *currents: Tensor) -> list[Tensor]:
         """What one neuron's f is a function of: the currents, or its window of a current."""
@@ -107,6 +114,22 @@ class Rowwise:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """function(each(x_1) o each(x_2) o ...), of the members of a window or of all along axes.
+
+    axes:     counted from the last; () of windows.
+    combine:  o, one of "max", "min", "add" and "mul".
+    each:     an elementwise function.
+    function: another one.
+    """
+
+    axes: tuple[int, ...]
+    combine: str
+    each: Target
+    function: Target
+
+
+@dataclass(frozen=True)
 class Remainder:
     """f(x) - c l(x), l the linear part of f (`ops.passing`).
 
@@ -116,6 +139,11 @@ class Remainder:
 
     whole: Target
     slope: float
+
+
+def identity() -> Target:
+    """f(x) = x."""
+    return Target("identity", 1, lambda x: x)
 
 
 def strict(target: Target) -> Target:

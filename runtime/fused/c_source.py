@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from onnx2snn.runtime.fused.expression import Expression, Instruction
-from onnx2snn.runtime.fused.operands_source import LINE, OWN, Operands
+from onnx2snn.runtime.fused.operands_source import LINE, OWN, Operands, folded
 from onnx2snn.runtime.vectors import LANES
 
 MOST_OPERANDS = 16
@@ -237,6 +237,12 @@ int64_t site(const struct block* b) {{
   return spikes;
 }}
 """
+
+
+def folded_operands(each: Expression, combine: str) -> Operands:
+    """Operands folded from what an expression makes of each member."""
+    lines = [_statement(i) for i in each.instructions]
+    return folded(combine, "\n  ".join(lines), _literal(each.result))
 
 
 def c_source(expression: Expression, alphabet: str, operands: Operands = OWN) -> str:

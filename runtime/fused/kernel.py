@@ -13,15 +13,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from onnx2snn.ops.target import Target
+from onnx2snn.ops.target import Folded, Target
 from onnx2snn.runtime.fused.build import build
-from onnx2snn.runtime.fused.c_source import FIRING, MOST_OPERANDS, c_source
+from onnx2snn.runtime.fused.c_source import FIRING, MOST_OPERANDS, c_source, folded_operands
 from onnx2snn.runtime.fused.expression import trace
 from onnx2snn.runtime.fused.operands_source import (
     CHUNK,
     LINE,
     LONGEST_CHUNK,
     OWN,
+    ROOM,
     WINDOWED,
     rows_of,
 )
@@ -47,7 +48,9 @@ class Reading:
     @property
     def words(self) -> tuple[int, ...]:
         """Arguments of a kernel."""
-        return self.places.data_ptr(), self.places.shape[1], self.inside, self.run
+        members, windows = self.places.shape
+        chunk = min(CHUNK, ROOM // members // LINE * LINE)
+        return self.places.data_ptr(), windows, self.inside, self.run, members, chunk
 
 
 class Row(NamedTuple):
@@ -165,10 +168,20 @@ def site_kernel(target: Target, alphabet: str) -> SiteKernel | None:
     over, rowwise = target.over_members, target.rowwise
     expression = trace(over) if over.arity <= MOST_OPERANDS else None
     if expression is None:
-        return None
+        return _folding(target.folded, alphabet)
     if rowwise is not None:
         return _compiled(c_source(expression, alphabet, rows_of(rowwise)))
     return _compiled(c_source(expression, alphabet, OWN if over is target else WINDOWED))
+
+
+def _folding(fold: Folded | None, alphabet: str) -> SiteKernel | None:
+    """The kernel of a site whose neurons fold any number of members."""
+    if fold is None:
+        return None
+    each, expression = trace(fold.each), trace(fold.function)
+    if each is None or expression is None:
+        return None
+    return _compiled(c_source(expression, alphabet, folded_operands(each, fold.combine)))
 
 
 @cache

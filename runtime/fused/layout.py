@@ -10,9 +10,9 @@ from math import gcd, prod
 import torch
 from torch import Tensor
 
-from onnx2snn.ops.windows import Windows
+from onnx2snn.ops.target import Target
 from onnx2snn.runtime.fused.kernel import Reading, Row
-from onnx2snn.runtime.fused.operands_source import CHUNK
+from onnx2snn.runtime.fused.operands_source import CHUNK, MOST_MEMBERS
 from onnx2snn.runtime.state import Parameters
 
 CHANNELS_LAST = (0, 2, 3, 1)
@@ -32,7 +32,7 @@ class Layout:
     order:  axes from the outermost to the innermost.
     period: neurons after which step sizes repeat.
     step_sizes, thresholds: shape [T, neurons after which these repeat, once or several times].
-    readings: of windows, by the shape of what they lie in.
+    readings: of what neurons see, by the shape of what it lies in.
     """
 
     shape: torch.Size
@@ -80,20 +80,35 @@ class Layout:
             kept -= 1
         return prod(full[kept:]) if here[:kept] == full[:kept] else 0
 
-    def reading(self, windows: Windows, shape: torch.Size, device: torch.device) -> Reading | None:
-        """How the neurons' windows lie in a tensor; None where kernels cannot tell."""
+    def order_of(self, rank: int) -> tuple[int, ...]:
+        """The order in memory of an operand's axes, which may be more than the site's."""
+        return self.order if rank == len(self.order) else tuple(range(rank))
+
+    def reading(self, target: Target, shape: torch.Size, device: torch.device) -> Reading | None:
+        """How what neurons see of a tensor lies in it; None where kernels cannot tell."""
         if shape not in self.readings:
-            self.readings[shape] = self._found(windows, shape, device)
+            found = None
+            if shape.numel() < MOST_PLACES and (self.plain or len(shape) == len(self.order)):
+                found = self._found(target, shape, device)
+            self.readings[shape] = found
         return self.readings[shape]
 
-    def _found(self, windows: Windows, shape: torch.Size, device: torch.device) -> Reading | None:
-        axes = range(len(shape) - len(windows.geometries), len(shape))
-        first, last = (self.order.index(axis) for axis in (axes[0], axes[-1]))
-        if self.order[first : last + 1] != tuple(axes) or shape.numel() >= MOST_PLACES:
+    def _found(self, target: Target, shape: torch.Size, device: torch.device) -> Reading | None:
+        rank, order = len(shape), self.order_of(len(shape))
+        if target.windowed is not None:
+            windows = target.windowed.windows
+            axes = list(range(rank - len(windows.geometries), rank))
+            places = windows.places([shape[axis] for axis in axes], device)
+        else:
+            assert target.folded is not None
+            axes = sorted((axis + rank for axis in target.folded.axes), key=order.index)
+            members = prod(shape[axis] for axis in axes)
+            places = torch.arange(members, dtype=torch.int32, device=device)[:, None]
+        first, last = order.index(axes[0]), order.index(axes[-1])
+        if order[first : last + 1] != tuple(axes) or places.shape[0] > MOST_MEMBERS:
             return None
-        extents = [shape[axis] for axis in axes]
-        run = prod(shape[axis] for axis in self.order[last + 1 :])
-        return Reading(windows.places(extents, device), prod(extents), run)
+        inside, run = (prod(shape[i] for i in some) for some in (axes, order[last + 1 :]))
+        return Reading(places, inside, run)
 
     def row(self, axes: Sequence[int]) -> Row | None:
         """The walk through rows over `axes`, counted from the last; None where kernels cannot."""

@@ -180,8 +180,8 @@ class FusedSites:
         course, change = signals.courses.get(name), signals.increments.get(name)
         value = self.value(name, state) if course is None else course.before
         reading = None
-        if step.site.target.windowed is not None:
-            reading = layout.reading(step.site.target.windowed.windows, value.shape, self.device)
+        if step.site.target.sees_members:
+            reading = layout.reading(step.site.target, value.shape, self.device)
             if reading is None:
                 return None
         row = None

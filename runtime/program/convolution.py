@@ -6,6 +6,7 @@ Of one axis they are those of images one pixel high.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -42,7 +43,8 @@ def _geometry(
     strides = per_axis(attributes, "strides", rank, 1)
     dilations = per_axis(attributes, "dilations", rank, 1)
     parts = (shape[3:], weights.shape[2:], strides, dilations, pads, step.result[2:])
-    axes = [Axis(*values, transposed) for values in zip(*parts, strict=True)]
+    plain = [Axis(*values) for values in zip(*parts, strict=True)]
+    axes = [replace(axis, transposed=transposed) for axis in plain]
     return Geometry(shape[2], weights.shape[0], *[_POINT, *axes][-2:])
 
 

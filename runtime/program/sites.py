@@ -95,13 +95,15 @@ class SiteWriter:
         reading, row = self._reading(writer, shape, layout, step), _row(shape, layout, step)
         if static:
             spread = shape if reading else layout.shape
-            slot = writer.slots.slot("static", name, spread, layout.order, site)
+            order = layout.order_of(len(spread))
+            slot = writer.slots.slot("static", name, spread, order, site)
             return Operand(slot, reading=reading, row=row)
         rows = 1 if reading else layout.rows(shape)
         if not rows or name not in self.signals:
             raise UnsupportedError("an operand that the kernel cannot spread")
-        slot = writer.slots.slot("value", name, shape, layout.order, site)
-        signal = ordered(writer, self.signals[name], layout.order)
+        order = layout.order_of(len(shape))
+        slot = writer.slots.slot("value", name, shape, order, site)
+        signal = ordered(writer, self.signals[name], order)
         if reading:
             return Operand(slot, 1, at(signal), writer.steps, reading=reading)
         spare = None if rows == 1 else writer.room(slot.size)
@@ -110,13 +112,12 @@ class SiteWriter:
     def _reading(
         self, writer: Writer, shape: torch.Size, layout: Layout, step: SiteStep
     ) -> tuple[Word, ...]:
-        """How windows lie in a tensor; () where the target is no function of windows."""
-        windowed = step.site.target.windowed
-        if windowed is None:
+        """How what neurons see lies in a tensor; () where they do not see members of one."""
+        if not step.site.target.sees_members:
             return ()
-        found = layout.reading(windowed.windows, shape, torch.device("cpu"))
+        found = layout.reading(step.site.target, shape, torch.device("cpu"))
         if found is None:
-            raise UnsupportedError("windows that the kernel cannot find")
+            raise UnsupportedError("members that the kernel cannot find")
         return (writer.constant(found.places), *found.words[1:])
 
 
