@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from onnx2snn.runtime.budget import block_length, even
 from onnx2snn.runtime.execute import Executor
 from onnx2snn.runtime.precision import Arithmetic
 from onnx2snn.runtime.program.programs import Programs
+from onnx2snn.runtime.program.repeat import Repeat, repeated
 from onnx2snn.runtime.program.simulation import Simulation
 from onnx2snn.runtime.recording import Graphs, Recording, Recordings, record
 from onnx2snn.runtime.signals import Signals
@@ -79,6 +81,26 @@ class Runner:
         found = {name: shown(name, simulation.value(name)) for name in names}
         self.programs.end(key, simulation)
         return found
+
+    def repeat(
+        self,
+        inputs: Mapping[str, Tensor],
+        end: int,
+        outputs: Sequence[tuple[str, np.dtype[Any]]],
+        *,
+        finite: bool,
+    ) -> Repeat | None:
+        """The repetition of a call of `last` that has just ended; None where there is none.
+
+        outputs: names, and the types to be returned.
+        finite:  whether NaN and infinity are left to others to refuse.
+        """
+        key = _key(inputs)
+        pace, prepared = self.paces.get(key), self.programs.known.get(key)
+        if pace is None or prepared is None:
+            return None
+        steps = [min(pace.steps, end - time) for time in range(0, end, pace.steps)]
+        return repeated(prepared, inputs, steps, outputs, finite=finite)
 
     def states(
         self,

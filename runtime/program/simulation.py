@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -60,9 +60,17 @@ class Simulation:
         program = self.programs(steps, not self.time)
         words = self._placed(program, (steps, not self.time))
         if self.time:
-            self._counters[0] = self.time
+            self.counters[0] = self.time
         self.library.run(words.data_ptr(), program.count, program.threads)
         self.time += steps
+
+    def blocks(self, steps: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+        """The time before each of the blocks of so many steps, its address and instructions."""
+        time = 0
+        for length in steps:
+            program = self.programs(length, not time)
+            yield time, self._placed(program, (length, not time)).data_ptr(), program.count
+            time += length
 
     def _placed(self, program: Program, key: tuple[int, bool]) -> Tensor:
         room = self.room
@@ -76,12 +84,13 @@ class Simulation:
         return words
 
     @property
-    def _counters(self) -> Tensor:
+    def counters(self) -> Tensor:
+        """Steps done, and the spikes of every site."""
         return self.room.memory[: self.slots.counters].view(torch.int64)
 
     def count(self, state: State) -> None:
         """Let the state show the spikes so far."""
-        spikes = self._counters[1:].clone().unbind()
+        spikes = self.counters[1:].clone().unbind()
         state.spikes = dict(zip(state.spikes, spikes, strict=True))
 
     def value(self, name: str) -> Tensor:
