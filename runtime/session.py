@@ -150,7 +150,8 @@ class SpikingSession:
         """
         last = self.time_steps if time_steps is None else time_steps
         call = (last, None if output_names is None else tuple(output_names))
-        if at is None and (repeat := self._repeats.get(call)) is not None:
+        repeat = self._repeats.get(call) if at is None and type(last) is int else None
+        if repeat is not None:
             outputs = repeat(feed)
             if outputs is not None:
                 return outputs

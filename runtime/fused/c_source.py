@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 
 from onnx2snn.runtime.fused.expression import Expression, Instruction
-from onnx2snn.runtime.fused.operands_source import LINE, OWN, Operands, folded
+from onnx2snn.runtime.fused.folds_source import folded
+from onnx2snn.runtime.fused.operands_source import LINE, OWN, Operands
 from onnx2snn.runtime.vectors import LANES
 
 MOST_OPERANDS = 16

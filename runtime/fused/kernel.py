@@ -24,8 +24,8 @@ from onnx2snn.runtime.fused.operands_source import (
     OWN,
     ROOM,
     WINDOWED,
-    rows_of,
 )
+from onnx2snn.runtime.fused.rows_source import rows_of
 
 # Neurons times steps below which a second thread costs more than it brings.
 ALONE = 1 << 15

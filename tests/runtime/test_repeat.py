@@ -9,7 +9,7 @@ import pytest
 import torch
 from session_models import feed, spiking
 
-from onnx2snn.ops.errors import DataError
+from onnx2snn.ops.errors import DataError, UsageError
 from onnx2snn.runtime.fused.build import compiler
 from onnx2snn.runtime.session import SpikingSession
 
@@ -71,6 +71,13 @@ def test_bad_feeds_are_refused_as_ever(session: SpikingSession) -> None:
         with pytest.raises(DataError):
             session.run(None, refused)
     np.testing.assert_array_equal(session.run(None, arrays)[0], expected(arrays))
+
+
+@pytest.mark.parametrize("time_steps", [True, 1.0])
+def test_bad_time_steps_are_refused_as_ever(session: SpikingSession, time_steps: object) -> None:
+    session.run(None, changed(3), time_steps=1)
+    with pytest.raises(UsageError):
+        session.run(None, changed(3), time_steps=time_steps)
 
 
 def test_callers_at_once_have_rooms_of_their_own(session: SpikingSession) -> None:
