@@ -34,10 +34,10 @@ class Gate:
 
 @dataclass(frozen=True)
 class Block:
-    """Instructions for the next time steps: the time before them, their address and number."""
+    """Instructions for the next time steps: the time before them, and their number."""
 
     time: int
-    words: int
+    words: Tensor
     count: int
 
 
@@ -45,12 +45,14 @@ class Block:
 class Repeat:
     """Runs a complete program on float32 inputs of known shapes, in a room that it must find idle.
 
+    buffers: that the blocks' addresses lie in; the room has others once longer blocks have run.
     finite:  whether NaN and infinity are left to others to refuse.
     outputs: views of the room, and the types that are returned.
     """
 
     prepared: Prepared
     room: Room
+    buffers: Tensor | None
     threads: int
     finite: bool
     gates: Sequence[Gate]
@@ -83,20 +85,21 @@ class Repeat:
         run, threads = self.prepared.recipe.library.run, self.prepared.recipe.threads
         for block in self.blocks:
             self.time[0] = block.time
-            run(block.words, block.count, threads)
+            run(block.words.data_ptr(), block.count, threads)
         found = [view.astype(dtype) for view, dtype in self.outputs]
         self.prepared.idle[:] = [self.room]
         return found
 
     def _entered(self) -> bool:
-        """Whether the room was idle, and now is not."""
+        """Whether the room was idle as it was left, and now is not."""
         try:
             room = self.prepared.idle.pop()
         except IndexError:
             return False
-        if room is not self.room:
+        known = room is self.room and room.buffers is self.buffers
+        if not known:
             self.prepared.idle.append(room)
-        return room is self.room
+        return known
 
 
 def repeated(
@@ -124,13 +127,17 @@ def repeated(
         Gate(name, tuple(inputs[name].shape), here.data_ptr(), here.nbytes)
         for name, here in zip(names, room.data, strict=True)
     ]
+    buffers, blocks = room.buffers, [Block(*block) for block in simulation.blocks(steps)]
+    if room.buffers is not buffers:
+        return None
     return Repeat(
         prepared,
         room,
+        buffers,
         torch.get_num_threads(),
         finite,
         gates,
-        [Block(*block) for block in simulation.blocks(steps)],
+        blocks,
         simulation.counters.numpy(),
         [(simulation.value(name).numpy(), dtype) for name, dtype in outputs],
     )

@@ -64,12 +64,12 @@ class Simulation:
         self.library.run(words.data_ptr(), program.count, program.threads)
         self.time += steps
 
-    def blocks(self, steps: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-        """The time before each of the blocks of so many steps, its address and instructions."""
+    def blocks(self, steps: Sequence[int]) -> Iterator[tuple[int, Tensor, int]]:
+        """The time before each of the blocks of so many steps, its program here and its length."""
         time = 0
         for length in steps:
             program = self.programs(length, not time)
-            yield time, self._placed(program, (length, not time)).data_ptr(), program.count
+            yield time, self._placed(program, (length, not time)), program.count
             time += length
 
     def _placed(self, program: Program, key: tuple[int, bool]) -> Tensor:

@@ -73,6 +73,18 @@ def test_bad_feeds_are_refused_as_ever(session: SpikingSession) -> None:
     np.testing.assert_array_equal(session.run(None, arrays)[0], expected(arrays))
 
 
+def test_longer_blocks_in_between_take_other_memory() -> None:
+    session = SpikingSession(spiking(MODEL), device="cpu")
+    arrays = changed(64)
+    for _ in range(2):
+        first = session.run(None, arrays, time_steps=1)[0]
+    (repeat,) = session._repeats.values()
+    session.simulate(arrays, [session.time_steps])
+    assert repeat.room.buffers is not repeat.buffers
+    assert repeat(arrays) is None
+    np.testing.assert_array_equal(session.run(None, arrays, time_steps=1)[0], first)
+
+
 @pytest.mark.parametrize("time_steps", [True, 1.0])
 def test_bad_time_steps_are_refused_as_ever(session: SpikingSession, time_steps: object) -> None:
     session.run(None, changed(3), time_steps=1)
