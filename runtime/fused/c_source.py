@@ -24,6 +24,7 @@ PRELUDE = r"""
 #define CHUNK @CHUNK@
 #define LINE @LINE@
 #define LANES @LANES@
+#define SIGN ((int32_t)0x80000000)
 #ifdef __AVX__
 #include <immintrin.h>
 #endif
@@ -36,14 +37,14 @@ static inline void store(float* p, vf x) { memcpy(p, &x, sizeof x); }
 static inline void mark(uint8_t* bits, int64_t j, vi s, int n) {
 #if LANES == 16 && defined(__AVX512F__)
   uint16_t fired = _mm512_cmplt_epi32_mask((__m512i)s, _mm512_setzero_si512());
-  memcpy(bits + j / 8, &fired, n / 8);
+  memcpy(bits + (j >> 3), &fired, n / 8);
 #elif LANES == 8 && defined(__AVX__)
-  bits[j / 8] = _mm256_movemask_ps((__m256)s);
+  bits[j >> 3] = _mm256_movemask_ps((__m256)s);
   (void)n;
 #else
   for (int k = 0; k < n; k++) {
-    if ((j + k) % 8 == 0) bits[(j + k) / 8] = 0;
-    bits[(j + k) / 8] |= (s[k] & 1) << (j + k) % 8;
+    if ((j + k) % 8 == 0) bits[(j + k) >> 3] = 0;
+    bits[(j + k) >> 3] |= (s[k] & 1) << (j + k) % 8;
   }
 #endif
 }
@@ -60,7 +61,7 @@ static inline vf op_max(vf a, vf b) { return pick(a > b, a, b); }
 static inline vf op_min(vf a, vf b) { return pick(a < b, a, b); }
 #endif
 static inline vf op_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
-static inline vf signed_as(vf a, vf x) { return (vf)((vi)a | ((vi)x & (int32_t)0x80000000)); }
+static inline vf signed_as(vf a, vf x) { return (vf)((vi)a | ((vi)x & SIGN)); }
 static inline vf op_sqrt(vf x) {
   for (int k = 0; k < LANES; k++) x[k] = __builtin_sqrtf(x[k]);
   return x;
@@ -145,10 +146,10 @@ def _statement(instruction: Instruction) -> str:
 
 
 FIRING = {
-    "binary": "vi s = v >= g; vf d = pick(s, -eta, eta);",
+    "binary": "vi s = v >= g; vf d = (vf)((vi)eta ^ (s & SIGN));",
     "ternary": (
         "vf e = v - g; vi s = op_abs(e) > 0.5f * eta;"
-        " vf d = pick(s, pick(e >= 0.0f, -eta, eta), splat(0.0f));"
+        " vf d = (vf)(s & ((vi)eta ^ ((e >= 0.0f) & SIGN)));"
     ),
 }
 """From v, g = f + theta and eta: whether the neuron spikes, s, and dv, d."""
