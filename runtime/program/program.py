@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from onnx2snn.runtime.fused.build import build
+from onnx2snn.runtime.program.placing import placed
 from onnx2snn.runtime.program.source import program_source
-from onnx2snn.runtime.program.writer import Gate, Place, Wanted, Word, Writer, placed, unread_by
+from onnx2snn.runtime.program.writer import Gate, Place, Wanted, Word, Writer, unread_by
 
 KERNELS = (
     *("pointwise", "reduction", "product", "pairs", "quads", "lookup", "depthwise"),

@@ -9,10 +9,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from onnx2snn.runtime.program.placing import aligned
 from onnx2snn.runtime.program.sharing_source import OWN_PARTS
 from onnx2snn.runtime.program.signal import Buffer, Signal, UnsupportedError
-
-ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class Slots:
     size: int = 0
 
     def __post_init__(self) -> None:
-        self.size = _aligned(self.counters)
+        self.size = aligned(self.counters)
 
     @property
     def counters(self) -> int:
@@ -141,7 +140,7 @@ class Slots:
         if key not in self.found:
             size = torch.Size(shape).numel()
             self.found[key] = Slot(self.size, size, name, tuple(shape), tuple(order))
-            self.size += _aligned(4 * size)
+            self.size += aligned(4 * size)
             if not use.startswith("static"):
                 self.values[name] = self.found[key]
         return self.found[key]
@@ -226,30 +225,3 @@ def unread_by(instructions: Sequence[Instruction]) -> set[Buffer]:
         if instruction.needed(unread):
             unread -= instruction.read
     return unread
-
-
-def placed(buffers: Sequence[Buffer]) -> tuple[dict[Buffer, int], int]:
-    """Where buffers lie, in bytes, those alive at once apart; and the bytes of all."""
-    places: dict[Buffer, int] = {}
-    alive: list[Buffer] = []
-    most = 0
-    for buffer in buffers:
-        alive = [other for other in alive if other.last >= buffer.first]
-        start = 0
-        for other in sorted(alive, key=places.__getitem__):
-            if start + _bytes(buffer) <= places[other]:
-                break
-            start = max(start, places[other] + _bytes(other))
-        places[buffer] = start
-        alive.append(buffer)
-        most = max(most, start + _bytes(buffer))
-    return places, most
-
-
-def _bytes(buffer: Buffer) -> int:
-    """With a vector more than asked for, since kernels read whole ones."""
-    return _aligned(4 * buffer.size) + ALIGNMENT
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -15,10 +15,11 @@ from onnx2snn.runtime.fused.build import compiler
 from onnx2snn.runtime.linear import LINEAR
 from onnx2snn.runtime.program import product
 from onnx2snn.runtime.program.linear import emitted
+from onnx2snn.runtime.program.placing import placed
 from onnx2snn.runtime.program.program import laid_out, library
-from onnx2snn.runtime.program.signal import Buffer, UnsupportedError, dense
+from onnx2snn.runtime.program.signal import UnsupportedError, dense
 from onnx2snn.runtime.program.step import BoundStep
-from onnx2snn.runtime.program.writer import Slots, Writer, placed
+from onnx2snn.runtime.program.writer import Slots, Writer
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="needs a C compiler")
 Row = tuple[str, dict[str, Any], list[Any]]
@@ -138,14 +139,3 @@ def test_what_kernels_do_not_know_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(product, "MOST_WEIGHTS", 1 << 19)
     with pytest.raises(UnsupportedError, match="too large"):
         run(("Gemm", {}, [(1, 400), weights(400, 400)]), 1, False)
-
-
-def test_buffers_alive_at_once_lie_apart() -> None:
-    buffers = [Buffer(100, 0, 2), Buffer(50, 1, 1), Buffer(40, 2, 3), Buffer(90, 3, 4)]
-    places, room = placed(buffers)
-    for a in buffers:
-        for b in buffers:
-            if a is not b and a.first <= b.last and b.first <= a.last:
-                assert places[a] + 4 * a.size <= places[b] or places[b] + 4 * b.size <= places[a]
-    assert all(places[b] + 4 * b.size <= room for b in buffers)
-    assert places[buffers[3]] == 0

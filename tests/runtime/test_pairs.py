@@ -7,9 +7,10 @@ import torch
 
 from onnx2snn.runtime.fused.build import compiler
 from onnx2snn.runtime.program.pairs import paired
+from onnx2snn.runtime.program.placing import placed
 from onnx2snn.runtime.program.program import laid_out, library
 from onnx2snn.runtime.program.signal import UnsupportedError, dense
-from onnx2snn.runtime.program.writer import Slots, Writer, placed
+from onnx2snn.runtime.program.writer import Slots, Writer
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="needs a C compiler")
 STEPS = 3
