@@ -17,7 +17,7 @@ from onnx2snn.runtime.program.writer import Gate, Place, Wanted, Word, Writer, u
 
 KERNELS = (
     *("pointwise", "reduction", "product", "pairs", "quads", "lookup", "depthwise"),
-    *("gather", "integration", "trajectory", "differences"),
+    *("gather", "restoration", "integration", "trajectory", "differences"),
 )
 # What an address in a program counts from.
 _ABSOLUTE, _PROGRAM, _SLOTS, _BUFFERS, _GATES = range(5)

@@ -20,7 +20,7 @@ from onnx2snn.runtime.program.arrival import (
     reference,
     route,
 )
-from onnx2snn.runtime.program.origin import Origin, origin
+from onnx2snn.runtime.program.origin import origin
 from onnx2snn.runtime.program.program import Program, library
 from onnx2snn.runtime.program.recipe import Recipe, suits
 from onnx2snn.runtime.program.signal import UnsupportedError
@@ -35,13 +35,19 @@ class Entry:
     """How data enter by a program.
 
     besides: what steps that are evaluated as they are read besides data.
-    origin:  the memory for data of zeros, None where it is too large to outlive a call.
+    origin:  restores the memory for data of zeros; None where that is too large to be kept.
     """
 
     path: Route
     arrival: Arrival
     besides: Mapping[str, Tensor]
-    origin: Origin | None
+    origin: Program | None
+
+    @cached_property
+    def program(self) -> Program:
+        """What runs before the first time step."""
+        arrival = self.arrival.program
+        return arrival if self.origin is None else arrival.after(self.origin)
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ class Prepared:
         if key not in self.programs:
             made = self.recipe.program(self.state, steps)
             assert made is not None, "instructions do not depend on the number of steps"
-            self.programs[key] = made if entry is None else made.after(entry.arrival.program)
+            self.programs[key] = made if entry is None else made.after(entry.program)
         return self.programs[key]
 
     @cached_property
@@ -111,9 +117,7 @@ class Prepared:
         if read is None:
             return None
         room = self._room(read)
-        if start.origin is not None:
-            start.origin.fill(room.memory)
-        else:
+        if start.origin is None:
             executor = self.recipe.executor
             zeros = reference(executor, start.path, inputs).state
             fill(room.memory, self.recipe.slots, zeros, executor.constants)
@@ -131,7 +135,7 @@ class Prepared:
         try:
             return self.idle.pop()
         except IndexError:
-            memory = torch.empty(self.recipe.slots.size, dtype=torch.uint8)
+            memory = torch.zeros(self.recipe.slots.size, dtype=torch.uint8)
             return Room(memory, [*map(torch.empty_like, read)])
 
 
@@ -214,6 +218,6 @@ class Programs:
         memory = torch.empty(recipe.slots.size, dtype=torch.uint8)
         fill(memory, recipe.slots, found.state, self.executor.constants)
         samples = max((x.shape[0] for x in inputs.values() if x.dim()), default=1)
-        start = Entry(path, entry, found.besides, origin(memory, recipe.slots, samples))
-        programs = {(steps, True): program.after(entry.program)}
+        start = Entry(path, entry, found.besides, origin(recipe, memory, samples))
+        programs = {(steps, True): program.after(start.program)}
         return Prepared(recipe, steady(recipe, found.state), start, programs)

@@ -76,10 +76,6 @@ class Repeat:
             arrays.append(array)
         if not self._entered():
             return None
-        start = self.prepared.start
-        assert isinstance(start, Entry)
-        assert start.origin is not None
-        start.origin.fill(self.room.memory)
         for gate, array in zip(self.gates, arrays, strict=True):
             ctypes.memmove(gate.address, array.ctypes.data, gate.size)
         run, threads = self.prepared.recipe.library.run, self.prepared.recipe.threads

@@ -191,6 +191,23 @@ int64_t gather(const struct gather* p, int64_t part, int64_t parts) {
   return 0;
 }
 
+/* Memory that holds `size` bytes from elsewhere, `times` over; parts are those of who uses it. */
+struct restoration {
+  int64_t count;
+  struct { char* to; const char* from; int64_t size, times; } spans[];
+};
+int64_t restoration(const struct restoration* p, int64_t part, int64_t parts) {
+  FOR(i, p->count) {
+    const int64_t size = p->spans[i].size, all = size * p->spans[i].times;
+    const int64_t end = all * (part + 1) / parts;
+    for (int64_t at = all * part / parts, n; at < end; at += n) {
+      n = size - at % size < end - at ? size - at % size : end - at;
+      memcpy(p->spans[i].to + at, p->spans[i].from + at % size, n);
+    }
+  }
+  return 0;
+}
+
 /* The value of a tensor after a block of increments. */
 struct integration { int64_t steps, n; const float* changes; float* value; };
 int64_t integration(const struct integration* p, int64_t part, int64_t parts) {
