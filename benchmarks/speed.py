@@ -1,6 +1,6 @@
 """One time step against one forward of the ANN, side by side in one process.
 
-python -m benchmarks.speed [--threads 2] [--rounds 7] [NAME...]
+python -m benchmarks.speed [--threads 2] [--rounds 25] [NAME...]
 
 The ANN runs in onnxruntime, the SNN in onnx2snn, with the same number of threads. Rounds
 alternate between the two, so that other load on the machine falls on both, with a pause between
@@ -184,7 +184,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", default=list(NAMES))
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=25)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     rows = []
