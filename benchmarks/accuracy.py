@@ -9,6 +9,8 @@ walk:        the same without tuning;
 exponential: the best of a grid of exponential schedules, chosen for each network and T by the
              error on calibration images, scaled to every channel's range; of what may pass by
              neurons, shortcuts alone do, here and below;
+whole:       the same with the paper's sites: trees of maxima, two sites for a LayerNormalization,
+             and nothing that passes by;
 paper:       the paper's own code and defaults (`--preset paper`);
 ablation:    ours with one of its parts taken out, all with few tuning steps;
 calibration: the same on fewer calibration images, and on synthetic ones.
@@ -46,6 +48,7 @@ CONFIGURATIONS: tuple[dict[str, Any], ...] = (
 SAME_STEPS = (8, 16, 32)
 # At equal error ours should need 3 and 8 times fewer steps than these.
 EXPONENTIAL_STEPS = (*SAME_STEPS, 24, 48, 96)
+WHOLE_STEPS = (24, 48, 96)
 PAPER_STEPS = (*SAME_STEPS, 64, 128, 256)
 # Of exponential schedules: last over first step size, and the sum of all over the range.
 LAST_STEPS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
@@ -79,6 +82,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 }
 # What baselines and ablations let pass by neurons: shortcuts alone.
 SHORTCUTS = {"bypass": "residual"}
+PAPERS_SITES = {"bypass": "none", "layer_norm": "decomposed", "max_pool": "tree"}
 # Parts that are settings.
 SETTINGS: dict[str, dict[str, Any]] = {
     TWO_SITES: {"layer_norm": "decomposed"},
@@ -148,6 +152,13 @@ def exponential(case: Case) -> Iterator[Row]:
         yield case.row("exponential", **settings)
 
 
+def whole(case: Case) -> Iterator[Row]:
+    """The best exponential schedule for each T, of the paper's sites."""
+    for time_steps in WHOLE_STEPS:
+        grid = ({**settings, **PAPERS_SITES} for settings in _exponentials(time_steps))
+        yield case.row("whole", **min(grid, key=lambda s: _calibration_error(case, s)))
+
+
 def paper(case: Case) -> Iterator[Row]:
     """The paper's own configuration."""
     for time_steps in PAPER_STEPS:
@@ -180,7 +191,8 @@ def calibration(case: Case) -> Iterator[Row]:
 
 
 METHODS: dict[str, Callable[[Case], Iterator[Row]]] = {
-    method.__name__: method for method in (ours, walk, exponential, paper, ablation, calibration)
+    method.__name__: method
+    for method in (ours, walk, exponential, whole, paper, ablation, calibration)
 }
 
 # Names of the rows that a method makes, where it makes several kinds.
