@@ -142,7 +142,15 @@ def paper_size() -> str:
         ]
         for row in read("paper_size")
     ]
-    header = ["network", "sites", "analog nodes", "conversion", "first run", "later runs", "peak memory"]
+    header = [
+        "network",
+        "sites",
+        "analog nodes",
+        "conversion",
+        "first run",
+        "later runs",
+        "peak memory",
+    ]
     return markdown_table(header, rows)
 
 
