@@ -17,17 +17,20 @@ def origin(recipe: Recipe, memory: Tensor, samples: int) -> Program | None:
 
     Of slots whose samples are alike one sample is kept. Threads restore what is theirs later.
     """
-    writer, slots = recipe.writer(1), recipe.slots
+    slots = recipe.slots
     spans = [(0, slots.counters), *((slot.offset, 4 * slot.size) for slot in slots.found.values())]
-    words: list[Word] = []
+    kept: list[tuple[int, Tensor, int]] = []
     for offset, size in spans:
         part = memory[offset : offset + size]
         times = samples if _alike(part, samples) else 1
-        once = part[: size // times].clone()
-        words += [Place(None, offset), writer.constant(once), once.numel(), times]
-    if sum(once.numel() for once in writer.constants) > KEPT:
+        kept.append((offset, part[: size // times], times))
+    if sum(once.numel() for _, once, _ in kept) > KEPT:
         return None
-    writer.emit("restoration", len(spans), *words)
+    writer = recipe.writer(1)
+    words: list[Word] = []
+    for offset, once, times in kept:
+        words += [Place(None, offset), writer.constant(once.clone()), once.numel(), times]
+    writer.emit("restoration", len(kept), *words)
     return laid_out(writer)
 
 

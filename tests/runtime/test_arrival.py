@@ -131,8 +131,10 @@ def test_of_samples_that_are_alike_one_is_kept(monkeypatch: pytest.MonkeyPatch) 
         np.testing.assert_array_equal(session.run(None, arrays), outputs)
     (prepared,) = session._runner.programs.known.values()
     assert isinstance(prepared.start, Entry) and prepared.start.origin is not None
-    kept = sum(once.numel() for once in prepared.start.origin.constants)
-    assert kept < origin.KEPT < prepared.recipe.slots.size
+    slots, kept = prepared.recipe.slots, prepared.start.origin.constants
+    sizes = [slots.counters, *(4 * slot.size for slot in slots.found.values())]
+    assert {n / once.numel() for n, once in zip(sizes, kept, strict=True)} == {1, 3}
+    assert sum(once.numel() for once in kept) < origin.KEPT < slots.size
 
 
 @pytest.mark.parametrize("points", [None, [3, 5]])
