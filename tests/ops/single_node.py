@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 import torch
 from onnx import NodeProto, helper, numpy_helper, parser
-from operator_rows import Array, Row
+from operator_row import Array, Row
 
 from onnx2snn.ops import BY_SOURCE, DOMAIN, DOMAIN_VERSION, OPERATORS
 from onnx2snn.ops.lowering import Site

@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from operator_rows import FIRST, Array, Row
+from operator_row import Array, Row
+from operator_rows import FIRST
 from single_node import source_nodes, source_stored
 
 import onnx2snn

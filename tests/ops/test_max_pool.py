@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from operator_rows import Array, Row, f, global_pool
+from operator_row import Array, Row, f, global_pool
 from single_node import feed, lowered_result, run_node, source_result, spiking_node
 
 from onnx2snn.ops import BY_SOURCE

@@ -9,7 +9,8 @@ import onnx
 import pytest
 import torch
 from onnx import helper
-from operator_rows import ROWS, Row
+from operator_row import Row
+from operator_rows import ROWS
 from single_node import lowered_result, model_of, names, run_node, source_result, spiking_node
 
 from onnx2snn.ops import BY_SOURCE, OPERATORS

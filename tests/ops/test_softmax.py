@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper, parser
-from operator_rows import Array, Row
+from operator_row import Array, Row
 from single_node import lowered_result, run_node, spiking_node
 
 import onnx2snn
