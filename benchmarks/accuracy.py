@@ -11,6 +11,7 @@ exponential: the best of a grid of exponential schedules, chosen for each networ
              neurons, shortcuts alone do, here and below;
 whole:       the same with the paper's sites: trees of maxima, two sites for a LayerNormalization,
              and nothing that passes by;
+alike:       the same with all that passes by in ours at a third of the steps;
 paper:       the paper's own code and defaults (`--preset paper`);
 ablation:    ours with one of its parts taken out, all with few tuning steps;
 calibration: the same on fewer calibration images, and on synthetic ones.
@@ -34,6 +35,7 @@ from benchmarks.results import read, write
 from models.digits import FOLDER, NAMES
 from onnx2snn.calibration.ann import open_onnxruntime
 from onnx2snn.evaluation import evaluate
+from onnx2snn.settings import STEPS_TOGETHER
 
 Row = dict[str, Any]
 
@@ -47,8 +49,8 @@ CONFIGURATIONS: tuple[dict[str, Any], ...] = (
 )
 SAME_STEPS = (8, 16, 32)
 # At equal error ours should need 3 and 8 times fewer steps than these.
-WHOLE_STEPS = (24, 48, 96)
-EXPONENTIAL_STEPS = (*SAME_STEPS, *WHOLE_STEPS)
+THREE_TIMES = tuple(3 * steps for steps in SAME_STEPS)
+EXPONENTIAL_STEPS = (*SAME_STEPS, *THREE_TIMES)
 PAPER_STEPS = (*SAME_STEPS, 64, 128, 256)
 # Of exponential schedules: last over first step size, and the sum of all over the range.
 LAST_STEPS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
@@ -67,6 +69,7 @@ TUNING = "onnx2snn.calibration.tuning.tune"
 NONE_MADE = {f"{TUNING}.samples_to_learn_from": lambda *_: 0}
 TWO_SITES = "two sites of a LayerNormalization"
 NOTHING_PASSES = "nothing passes by"
+SOME_PASSES, ALL_PASSES = "linear parts of some sites pass", "linear parts of all sites pass"
 ABLATIONS: dict[str, dict[str, Any]] = {
     "all parts": {},
     "no tuning": {},
@@ -79,6 +82,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no averaging": {"onnx2snn.calibration.tuning.average.Average.settle": lambda *_: None},
     TWO_SITES: {},
     NOTHING_PASSES: {},
+    SOME_PASSES: {},
+    ALL_PASSES: {},
 }
 # What baselines and ablations let pass by neurons: shortcuts alone.
 SHORTCUTS = {"bypass": "residual"}
@@ -87,6 +92,8 @@ PAPERS_SITES = {"bypass": "none", "layer_norm": "decomposed", "max_pool": "tree"
 SETTINGS: dict[str, dict[str, Any]] = {
     TWO_SITES: {"layer_norm": "decomposed"},
     NOTHING_PASSES: {"bypass": "none"},
+    SOME_PASSES: {"bypass": "linear"},
+    ALL_PASSES: {"bypass": "all"},
 }
 
 
@@ -153,8 +160,16 @@ def exponential(case: Case) -> Iterator[Row]:
 
 def whole(case: Case) -> Iterator[Row]:
     """The best exponential schedule for each T, of the paper's sites."""
-    for time_steps in WHOLE_STEPS:
+    for time_steps in THREE_TIMES:
         yield case.row("whole", **_best_exponential(case, time_steps, PAPERS_SITES))
+
+
+def alike(case: Case) -> Iterator[Row]:
+    """The best exponential schedule for each T, of our sites."""
+    for time_steps in SAME_STEPS:
+        passing = {"bypass": onnx2snn.Settings(time_steps=time_steps).matching.bypass}
+        with _patched({"onnx2snn.settings.STEPS_TOGETHER": 3 * STEPS_TOGETHER}):
+            yield case.row("alike", **_best_exponential(case, 3 * time_steps, passing))
 
 
 def paper(case: Case) -> Iterator[Row]:
@@ -190,7 +205,7 @@ def calibration(case: Case) -> Iterator[Row]:
 
 METHODS: dict[str, Callable[[Case], Iterator[Row]]] = {
     method.__name__: method
-    for method in (ours, walk, exponential, whole, paper, ablation, calibration)
+    for method in (ours, walk, exponential, whole, alike, paper, ablation, calibration)
 }
 
 # Names of the rows that a method makes, where it makes several kinds.

@@ -21,6 +21,8 @@ FAMILIES = {
 # Ours, against three times the steps of an exponential schedule and eight times the paper's.
 EQUAL_ERROR = ((8, 24, 64), (16, 48, 128), (32, 96, 256))
 
+EXPONENTIALS = ("exponential", "alike", "whole")
+
 Row = Mapping[str, Any]
 
 
@@ -83,7 +85,7 @@ def baselines() -> str:
     """Relative errors of ours against schedules of closed form with more steps."""
     header, columns = ["network"], []
     for ours, exponential, paper in EQUAL_ERROR:
-        found = {"ours": ours, "exponential": exponential, "whole": exponential, "paper": paper}
+        found = {"ours": ours, **dict.fromkeys(EXPONENTIALS, exponential), "paper": paper}
         for method, steps in found.items():
             header.append(f"{method}, T = {steps}")
             columns.append(_rows(method, time_steps=steps))

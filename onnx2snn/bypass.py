@@ -16,13 +16,11 @@ from onnx2snn.ops import BY_OP_TYPE, BY_SOURCE, DOMAIN
 from onnx2snn.ops.node import Node
 from onnx2snn.ops.operator import PASSING
 from onnx2snn.ops.passing import may_pass, normalises
-from onnx2snn.rules import LINEAR, NONE
+from onnx2snn.rules import ALL, NONE, RESIDUAL
 from onnx2snn.runtime.graph import Graph
 
 RELU = BY_SOURCE["Relu"].op_type
 ADD_RELU = BY_SOURCE["AddRelu"].op_type
-# Sites whose spikes may come together in one stream. Whoever reads it pays for all of them.
-MOST_TOGETHER = 3
 # Of a part that passes, until `calibration.slopes` has seen data.
 UNFITTED = 1.0
 
@@ -43,13 +41,15 @@ class _Way:
         return _Way(max(self.depth, other.depth), self.sites | other.sites)
 
 
-def bypassed(nodes: Sequence[Node], graph: Graph, bypass: str) -> list[Node]:
+def bypassed(nodes: Sequence[Node], graph: Graph, bypass: str, together: int) -> list[Node]:
     """The nodes with those marked that signals may pass by.
 
     "residual": every Relu of a residual sum becomes an AddRelu, whose shortcut is the operand with
     fewer sites in a row behind it, but at least one. "linear": so, and the linear part passes by
     the sites that see nothing but the input, and by those of normalisations, of whose values it
-    makes the most. No more than MOST_TOGETHER sites come together.
+    makes the most. "all": the linear part passes by every site that has one, and of a residual sum
+    as much as of any other value. No more than `together` sites come together in one stream, since
+    whoever reads it pays for all of them.
     """
     if bypass == NONE:
         return list(nodes)
@@ -61,18 +61,18 @@ def bypassed(nodes: Sequence[Node], graph: Graph, bypass: str) -> list[Node]:
     result = []
     for node in nodes:
         passing = _Way()
-        total = sums.get(node.inputs[0]) if node.op_type == RELU else None
+        total = sums.get(node.inputs[0]) if node.op_type == RELU and bypass != ALL else None
         if total is not None:
             a, b = sorted(total.inputs, key=lambda name: ways.get(name, _Way()).depth)
             short, long = ways.get(a, _Way()), ways.get(b, _Way())
-            if short.depth < long.depth and 0 < len(short.sites) < MOST_TOGETHER:
+            if short.depth < long.depth and 0 < len(short.sites) < together:
                 replaced.add(total.outputs[0])
                 node, passing = replace(node, op_type=ADD_RELU, inputs=(a, b)), short
-        elif bypass == LINEAR and node.domain == DOMAIN:
+        elif bypass != RESIDUAL and _has_linear_part(node):
             way = ways.get(node.inputs[0], _Way())
-            if _lets_pass(node, way):
-                attributes = {**node.attributes, PASSING: UNFITTED}
-                node, passing = replace(node, attributes=attributes), way
+            wanted = bypass == ALL or _normalises(node)
+            if not way.sites or (wanted and len(way.sites) < together):
+                node, passing = _marked(node), way
         way = reduce(_Way.joined, (ways.get(name, _Way()) for name in node.inputs), _Way())
         if node.domain == DOMAIN:
             way = _Way(way.depth + 1, passing.sites | {node.name})
@@ -81,12 +81,19 @@ def bypassed(nodes: Sequence[Node], graph: Graph, bypass: str) -> list[Node]:
     return [node for node in result if not replaced.intersection(node.outputs)]
 
 
-def _lets_pass(node: Node, way: _Way) -> bool:
-    """Whether the linear part of a node's function is to pass by its site, if that is its only one.
-
-    way: to the node's first operand.
-    """
-    sites = BY_OP_TYPE[node.op_type].lower(node).sites
-    if len(sites) != 1 or sites[0].operands != node.inputs[:1] or not may_pass(sites[0].target):
+def _has_linear_part(node: Node) -> bool:
+    """Whether it is spiking, has one site, and a linear part could pass by that."""
+    if node.domain != DOMAIN:
         return False
-    return not way.sites or (normalises(sites[0].target) and len(way.sites) < MOST_TOGETHER)
+    sites = BY_OP_TYPE[node.op_type].lower(node).sites
+    return len(sites) == 1 and sites[0].operands == node.inputs[:1] and may_pass(sites[0].target)
+
+
+def _normalises(node: Node) -> bool:
+    (site,) = BY_OP_TYPE[node.op_type].lower(node).sites
+    return normalises(site.target)
+
+
+def _marked(node: Node) -> Node:
+    """The node with its linear part passing, of a slope yet to be fitted."""
+    return replace(node, attributes={**node.attributes, PASSING: UNFITTED})

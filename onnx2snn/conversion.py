@@ -89,12 +89,14 @@ def convert(
 
     def attempt(time_steps: int) -> tuple[Task, dict[str, SiteParameters]]:
         fire = windows(plan, time_steps, parse_offset(chosen_settings.windows))
-        task = _task(source, plan, feed, fire, time_steps)
+        task = _task(source, plan, feed, fire, time_steps, chosen_settings.saves_energy)
 
         def more(samples: int) -> Task:
             wide = filled(feed, samples)
             return (
-                _task(source, plan, wide, fire, None) if sample_count(wide) > task.samples else task
+                _task(source, plan, wide, fire, None, task.saves_energy)
+                if sample_count(wide) > task.samples
+                else task
             )
 
         return task, calibrate(task, choose, chosen_settings.tuning_steps, more, progress)
@@ -169,12 +171,13 @@ def _task(
     feed: calibration_data.Feed,
     fire: Windows,
     time_steps: int | None,
+    saves_energy: bool,
 ) -> Task:
     """The ANN's values on as many samples as a walk over `time_steps` affords; None for all."""
     values = ann_values(source.original, source.canonical, plan, feed, time_steps)
     used = first_samples(feed, values.samples)
     inputs = {name: single(torch.from_numpy(array)) for name, array in used.items()}
-    return Task(plan, inputs, values, fire)
+    return Task(plan, inputs, values, fire, saves_energy)
 
 
 Attempt = Callable[[int], tuple[Task, dict[str, SiteParameters]]]

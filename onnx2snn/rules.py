@@ -14,7 +14,9 @@ from onnx2snn.ops.operator import INTEGRATING
 from onnx2snn.ops.reduction import REDUCTIONS
 from onnx2snn.runtime.graph import Graph
 
-NONE, RESIDUAL, LINEAR = BYPASSES = ("none", "residual", "linear")
+NONE, RESIDUAL, LINEAR, ALL = BYPASSES = ("none", "residual", "linear", "all")
+# Sites whose spikes come together in one stream: enough to carry a residual stream.
+FEW_TOGETHER = 3
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Options:
     quantization: "exact" or "smooth".
     encoding:   of the network's input; None to present it as it is.
     relays:     whether neurons send the input where it joins spikes (`onnx2snn.relays`).
-    bypass:     "none", "residual" or "linear" (`onnx2snn.bypass`).
+    bypass:     "none", "residual", "linear" or "all" (`onnx2snn.bypass`).
+    together:   the most sites whose spikes may then come together in one stream.
     """
 
     layer_norm: str = "fused"
@@ -49,6 +52,7 @@ class Options:
     encoding: Encoding | None = None
     relays: bool = False
     bypass: str = "linear"
+    together: int = FEW_TOGETHER
 
     @property
     def integrating(self) -> bool:

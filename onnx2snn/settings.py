@@ -12,7 +12,16 @@ from onnx2snn.calibration.windows import Windows, parse_offset
 from onnx2snn.ops.dynamics import ALPHABETS
 from onnx2snn.ops.errors import UsageError
 from onnx2snn.ops.operator import INTEGRATING, PAPER
-from onnx2snn.rules import BYPASSES, LINEAR, NONE, RESIDUAL, Encoding, Options
+from onnx2snn.rules import (
+    ALL,
+    BYPASSES,
+    FEW_TOGETHER,
+    LINEAR,
+    NONE,
+    RESIDUAL,
+    Encoding,
+    Options,
+)
 
 AUTO = "auto"
 PRESETS = ("paper",)
@@ -21,6 +30,11 @@ DIRECT, POISSON, SPIKES = INPUTS = ("direct", "poisson", "spikes")
 FUSED, DECOMPOSED = "fused", "decomposed"
 # Time steps below which every spike of ternary neurons should count.
 FEW = 8
+# Time steps of binary neurons up to which accuracy is dearer than energy.
+SCARCE = 16
+# Steps times sites whose spikes may come together in one stream where accuracy is dearer, so that
+# an operator does not spend more in more steps.
+STEPS_TOGETHER = 96
 
 
 @dataclass(frozen=True)
@@ -38,9 +52,12 @@ class Settings:
     max_pool:   "tree" (sites of two inputs) or "fused" (one for all of a window, Relu included).
     bypass:     what passes by neurons, which send the rest: "residual", the shortcut of a residual
                 sum in front of a Relu; "linear", that and the linear part of the first sites and
-                of normalisations; or "none". None for "linear"; for "residual" where ternary
-                neurons have fewer than FEW steps, since they are to save energy; for "none" where
-                sites wait for each other, so that a bypass saves no waiting.
+                of normalisations; "all", the linear part of every site, which takes the fewest
+                steps and the most energy, and ternary neurons then do not save any; or "none".
+                None for "all" where binary neurons have at most SCARCE steps; for "residual"
+                where ternary ones have fewer than FEW, since they are to save energy; for "none"
+                where sites wait for each other, so that a bypass saves no waiting; else for
+                "linear".
     softmax:    "fused" (one site) or "decomposed" (maximum, powers, their shares).
     quantization: of a quantised model: "exact" (every rounding of a signal is a site) or "smooth"
                 (only those that are activations, the others are left out).
@@ -192,13 +209,29 @@ class Settings:
             encoding_or_none,
             (self.input or self._best_input) == SPIKES,
             self.bypass or self._best_bypass,
+            self._together,
         )
+
+    @property
+    def saves_energy(self) -> bool:
+        """Whether tuning weighs the energy of spikes against accuracy."""
+        return self.matching.bypass != ALL
 
     @property
     def _best_bypass(self) -> str:
         if parse_offset(self.windows) != 0:
             return NONE
-        return RESIDUAL if self._is_frugal else LINEAR
+        if self.spikes == "ternary":
+            return RESIDUAL if self._is_frugal else LINEAR
+        scarce = self.time_steps == AUTO or int(self.time_steps) <= SCARCE
+        return ALL if scarce else LINEAR
+
+    @property
+    def _together(self) -> int:
+        if (self.bypass or self._best_bypass) != ALL:
+            return FEW_TOGETHER
+        steps = FEW if self.time_steps == AUTO else int(self.time_steps)
+        return max(FEW_TOGETHER, STEPS_TOGETHER // steps)
 
     @property
     def _best_input(self) -> str:

@@ -31,12 +31,14 @@ class Task:
     inputs:  calibration inputs by name, samples first.
     values:  the ANN's on these inputs.
     windows: when each site fires.
+    saves_energy: whether spikes have a price.
     """
 
     plan: Plan
     inputs: Tensors
     values: AnnValues
     windows: Windows
+    saves_energy: bool = True
 
     @property
     def samples(self) -> int:

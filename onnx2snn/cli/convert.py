@@ -70,7 +70,8 @@ from onnx2snn.saving import save
 @click.option(
     "--bypass",
     type=click.Choice(list(BYPASSES)),
-    show_default="linear; residual with few ternary steps, none with windows",
+    show_default="all with few binary steps, residual with few ternary ones, none with windows, "
+    "else linear",
     help="What passes by neurons, which send the rest: shortcuts of residual sums, linear parts.",
 )
 @click.option(

@@ -169,6 +169,28 @@ def test_where_linear_parts_pass(body: str, expected: list[str]) -> None:
     assert passed(body, bypass="residual") == []
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("s = MatMul (x, w0) a = Gelu (s) b = Gelu (a) y = MatMul (b, w1)", ["a", "b"]),
+        (f"{STEM} {BLOCK} t = Add (a, b) c = Relu (t) y = MatMul (c, w3)", ["a", "v", "c"]),
+        (f"{STEM} t = Tanh (a) b = Max (a, t) y = Relu (b)", ["a", "t", "y"]),
+    ],
+    ids=["behind a site", "residual sum", "two currents"],
+)
+def test_where_all_linear_parts_pass(body: str, expected: list[str]) -> None:
+    assert passed(body, bypass="all") == expected
+    assert "AddRelu" not in sites(body, bypass="all")
+
+
+@pytest.mark.parametrize(("together", "whole"), [(1, [1, 2, 3, 4]), (3, [3]), (5, [])])
+def test_so_many_sites_come_together(together: int, whole: list[int]) -> None:
+    """Sites in a row of which one sends the whole wherever there would be more."""
+    body = " ".join(f"s{i} = MatMul (a{i}, w{i}) a{i + 1} = Relu (s{i})" for i in range(5))
+    found = passed(f"a0 = Identity (x) {body} y = MatMul (a5, w9)", bypass="all", together=together)
+    assert found == [f"a{i + 1}" for i in range(5) if i not in whole]
+
+
 def test_normalisations_of_two_sites_are_sent_whole() -> None:
     ones = "g = Constant <value_floats = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]> ()"
     body = f"{ones} a = Gelu (x) b = {NORM} (a, g) y = Gelu (b)"
@@ -212,7 +234,11 @@ def test_what_has_no_slope() -> None:
     ("settings", "expected"),
     [
         ({}, "linear"),
-        ({"time_steps": 4}, "linear"),
+        ({"time_steps": 4}, "all"),
+        ({"time_steps": 16}, "all"),
+        ({"time_steps": 17}, "linear"),
+        ({"time_steps": "auto"}, "all"),
+        ({"time_steps": 8, "bypass": "linear"}, "linear"),
         ({"spikes": "ternary", "time_steps": 8}, "linear"),
         ({"spikes": "ternary", "time_steps": 7}, "residual"),
         ({"spikes": "ternary", "time_steps": "auto"}, "residual"),
@@ -224,6 +250,50 @@ def test_what_has_no_slope() -> None:
 )
 def test_what_passes_by_default(settings: dict[str, Any], expected: str) -> None:
     assert onnx2snn.Settings(**settings).matching.bypass == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"time_steps": 4}, 24),
+        ({"time_steps": 16}, 6),
+        ({"time_steps": "auto"}, 12),
+        ({"time_steps": 64, "bypass": "all"}, 3),
+        ({"time_steps": 8, "bypass": "residual"}, 3),
+        ({"spikes": "ternary", "time_steps": 8}, 3),
+    ],
+    ids=str,
+)
+def test_steps_and_sites_together_share_a_budget(settings: dict[str, Any], expected: int) -> None:
+    assert onnx2snn.Settings(**settings).matching.together == expected
+
+
+def test_fewer_steps_where_all_linear_parts_pass() -> None:
+    network = model(blocks(4))
+    x = np.random.default_rng(1).standard_normal((256, WIDTH)).astype("f")
+    (ann,) = InferenceSession(network.SerializeToString()).run(None, {"x": x})
+    errors = []
+    for bypass in ("all", "linear", "none"):
+        spiking = onnx2snn.convert(network, {"x": x}, time_steps=8, tuning=0, bypass=bypass)
+        (snn,) = onnx2snn.SpikingSession(spiking, device="cpu").run(None, {"x": x})
+        errors.append(np.linalg.norm(snn - ann) / np.linalg.norm(ann))
+    assert errors[0] < 0.7 * errors[1] < 0.7 * errors[2]
+
+
+def test_ternary_neurons_do_not_save_energy_where_all_linear_parts_pass() -> None:
+    network = model(blocks(2))
+    x = np.random.default_rng(1).standard_normal((128, WIDTH)).astype("f")
+    settings = {"time_steps": 4, "spikes": "ternary", "bypass": "all", "tuning": 20}
+    free = onnx2snn.convert(network, {"x": x}, **settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("onnx2snn.calibration.tuning.tune.ENERGY_WEIGHT", 10.0)
+        assert onnx2snn.convert(network, {"x": x}, **settings) == free
+        priced = onnx2snn.convert(network, {"x": x}, **{**settings, "bypass": "linear"})
+    rates = [
+        onnx2snn.SpikingSession(m, device="cpu").simulate({"x": x}, [4])[0].account.spike_rate(4)
+        for m in (free, priced)
+    ]
+    assert rates[1] < 0.8 * rates[0]
 
 
 def test_neurons_beside_a_linear_part_come_to_the_same() -> None:

@@ -83,7 +83,7 @@ def site_error(task: Task, state: State, rows: Tensor) -> Tensor:
 def spike_cost(task: Task, state: State) -> Tensor:
     """What ternary neurons pay for the energy of their spikes in a time step."""
     plan, steps = task.plan, task.windows.length
-    if not any(step.alphabet == "ternary" for step in plan.sites):
+    if not task.saves_energy or not any(step.alphabet == "ternary" for step in plan.sites):
         return torch.zeros(())
     reached = synapses(plan, state)
     sops = torch.stack([reached[name] * spikes for name, spikes in state.spikes.items()]).sum()
