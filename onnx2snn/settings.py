@@ -30,8 +30,8 @@ DIRECT, POISSON, SPIKES = INPUTS = ("direct", "poisson", "spikes")
 FUSED, DECOMPOSED = "fused", "decomposed"
 # Time steps below which every spike of ternary neurons should count.
 FEW = 8
-# Time steps of binary neurons up to which accuracy is dearer than energy.
-SCARCE = 16
+# Time steps below which accuracy is dearer than energy, but to ternary neurons with few.
+MANY = 32
 # Steps times sites whose spikes may come together in one stream where accuracy is dearer, so that
 # an operator does not spend more in more steps.
 STEPS_TOGETHER = 96
@@ -54,10 +54,9 @@ class Settings:
                 sum in front of a Relu; "linear", that and the linear part of the first sites and
                 of normalisations; "all", the linear part of every site, which takes the fewest
                 steps and the most energy, and ternary neurons then do not save any; or "none".
-                None for "all" where binary neurons have at most SCARCE steps; for "residual"
-                where ternary ones have fewer than FEW, since they are to save energy; for "none"
-                where sites wait for each other, so that a bypass saves no waiting; else for
-                "linear".
+                None for "residual" where ternary neurons have fewer than FEW steps, since they are
+                to save energy; for "none" where sites wait for each other, so that a bypass saves
+                no waiting; else for "all" below MANY steps and "linear" from there on.
     softmax:    "fused" (one site) or "decomposed" (maximum, powers, their shares).
     quantization: of a quantised model: "exact" (every rounding of a signal is a site) or "smooth"
                 (only those that are activations, the others are left out).
@@ -221,10 +220,9 @@ class Settings:
     def _best_bypass(self) -> str:
         if parse_offset(self.windows) != 0:
             return NONE
-        if self.spikes == "ternary":
-            return RESIDUAL if self._is_frugal else LINEAR
-        scarce = self.time_steps == AUTO or int(self.time_steps) <= SCARCE
-        return ALL if scarce else LINEAR
+        if self._is_frugal:
+            return RESIDUAL
+        return ALL if self.time_steps == AUTO or int(self.time_steps) < MANY else LINEAR
 
     @property
     def _together(self) -> int:

@@ -70,8 +70,7 @@ from onnx2snn.saving import save
 @click.option(
     "--bypass",
     type=click.Choice(list(BYPASSES)),
-    show_default="all with few binary steps, residual with few ternary ones, none with windows, "
-    "else linear",
+    show_default="none with windows, residual below 8 ternary steps, all below 32, else linear",
     help="What passes by neurons, which send the rest: shortcuts of residual sums, linear parts.",
 )
 @click.option(
