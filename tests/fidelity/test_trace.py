@@ -16,8 +16,8 @@ from onnx2snn.cli import run_cli
 from onnx2snn.trace import trace
 
 KINDS: list[dict[str, Any]] = [
-    {"schedule": "exponential"},
-    {"schedule": "exponential", "spikes": "ternary"},
+    {"schedule": "exponential", "bypass": "none"},
+    {"schedule": "exponential", "bypass": "none", "spikes": "ternary"},
     {"preset": "paper"},
     {"dynamics": "if", "membrane": 0.25},
     {"dynamics": "lif", "tau": 4.0},

@@ -75,7 +75,7 @@ class Transformer(nn.Module):
 
 
 NETWORKS = {
-    "residual": (Residual, (3, 8, 8), Counter(MaxPool=1, AddRelu=1, Clip=1)),
+    "residual": (Residual, (3, 8, 8), Counter(MaxPool=1, Relu=1, Clip=1)),
     "perceptron": (Perceptron, (12,), Counter(Tanh=1, Swish=1)),
     "transformer": (Transformer, (5, 16), Counter(LayerNormalization=2, Softmax=1, Gelu=1)),
 }

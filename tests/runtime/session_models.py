@@ -237,6 +237,7 @@ def spiking(
     spikes: str = "binary",
     layer_norm: str = "decomposed",
     windows: str = "synchronous",
+    bypass: str = "linear",
 ) -> onnx.ModelProto:
     """The converted model; calls share it, so nobody may change it."""
     settings = {
@@ -247,5 +248,6 @@ def spiking(
         "max_pool": "tree" if name == "conv_net" else "fused",
         "tuning": 2,
         "windows": windows,
+        "bypass": bypass if windows == "synchronous" else "none",
     }
     return onnx2snn.convert(MODELS[name][0](), feed(name, 32, 3), **settings)

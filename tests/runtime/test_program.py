@@ -59,9 +59,11 @@ def carried_on(model: onnx.ModelProto) -> SpikingSession:
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("spikes", ["binary", "ternary"])
-def test_a_program_does_what_the_executor_does(name: str, spikes: str) -> None:
-    model, arrays = spiking(name, spikes=spikes), feed(name, 3)
+@pytest.mark.parametrize(
+    ("spikes", "bypass"), [("binary", "linear"), ("ternary", "residual"), ("binary", "all")]
+)
+def test_a_program_does_what_the_executor_does(name: str, spikes: str, bypass: str) -> None:
+    model, arrays = spiking(name, spikes=spikes, bypass=bypass), feed(name, 3)
     session, other = SpikingSession(model, device="cpu"), executed(model)
     for _ in range(2):
         pairs = zip(session.simulate(arrays, [3, 10]), other.simulate(arrays, [3, 10]), strict=True)

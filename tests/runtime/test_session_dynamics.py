@@ -61,13 +61,13 @@ def session(model: onnx.ModelProto, block: int | None = None, **options: str) ->
     return SpikingSession(model, block=block, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("block", [1, 3])
+@pytest.mark.parametrize(("block", "bypass"), [(1, "linear"), (3, "linear"), (3, "all")])
 @pytest.mark.parametrize(("name", "spikes", "layer_norm"), KINDS)
 def test_the_invariant_holds_at_every_step(
-    name: str, spikes: str, layer_norm: str, block: int
+    name: str, spikes: str, layer_norm: str, block: int, bypass: str
 ) -> None:
     """x(t) = A(v(t)): integrated increments are the graph applied to the estimates."""
-    model, arrays = spiking(name, spikes, layer_norm), feed(name, SAMPLES)
+    model, arrays = spiking(name, spikes, layer_norm, bypass=bypass), feed(name, SAMPLES)
     simulation, oracle = Simulation(model, arrays), Oracle(model)
     expected = oracle.start(arrays)
     assert simulation.plan.integrated
