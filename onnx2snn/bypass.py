@@ -16,7 +16,7 @@ from onnx2snn.ops import BY_OP_TYPE, BY_SOURCE, DOMAIN
 from onnx2snn.ops.node import Node
 from onnx2snn.ops.operator import PASSING
 from onnx2snn.ops.passing import may_pass, normalises
-from onnx2snn.rules import ALL, NONE, RESIDUAL
+from onnx2snn.rules import ALL, FEW_TOGETHER, NONE, RESIDUAL
 from onnx2snn.runtime.graph import Graph
 
 RELU = BY_SOURCE["Relu"].op_type
@@ -41,18 +41,20 @@ class _Way:
         return _Way(max(self.depth, other.depth), self.sites | other.sites)
 
 
-def bypassed(nodes: Sequence[Node], graph: Graph, bypass: str, together: int) -> list[Node]:
+def bypassed(nodes: Sequence[Node], graph: Graph, bypass: str) -> list[Node]:
     """The nodes with those marked that signals may pass by.
 
     "residual": every Relu of a residual sum becomes an AddRelu, whose shortcut is the operand with
     fewer sites in a row behind it, but at least one. "linear": so, and the linear part passes by
     the sites that see nothing but the input, and by those of normalisations, of whose values it
-    makes the most. "all": the linear part passes by every site that has one, and of a residual sum
-    as much as of any other value. No more than `together` sites come together in one stream, since
-    whoever reads it pays for all of them.
+    makes the most; no more than FEW_TOGETHER sites come together. "all": the linear part passes by
+    every site that has one, and of a residual sum as much as of any other value; `limited` is to
+    follow once slopes are known.
     """
     if bypass == NONE:
         return list(nodes)
+    if bypass == ALL:
+        return [_marked(node) if _has_linear_part(node) else node for node in nodes]
     readers = Counter(name for node in nodes for name in node.inputs)
     readers.update(info.name for info in graph.outputs)
     sums = {n.outputs[0]: n for n in nodes if n.op_type == "Add" and readers[n.outputs[0]] == 1}
@@ -61,17 +63,16 @@ def bypassed(nodes: Sequence[Node], graph: Graph, bypass: str, together: int) ->
     result = []
     for node in nodes:
         passing = _Way()
-        total = sums.get(node.inputs[0]) if node.op_type == RELU and bypass != ALL else None
+        total = sums.get(node.inputs[0]) if node.op_type == RELU else None
         if total is not None:
             a, b = sorted(total.inputs, key=lambda name: ways.get(name, _Way()).depth)
             short, long = ways.get(a, _Way()), ways.get(b, _Way())
-            if short.depth < long.depth and 0 < len(short.sites) < together:
+            if short.depth < long.depth and 0 < len(short.sites) < FEW_TOGETHER:
                 replaced.add(total.outputs[0])
                 node, passing = replace(node, op_type=ADD_RELU, inputs=(a, b)), short
         elif bypass != RESIDUAL and _has_linear_part(node):
             way = ways.get(node.inputs[0], _Way())
-            wanted = bypass == ALL or _normalises(node)
-            if not way.sites or (wanted and len(way.sites) < together):
+            if not way.sites or (_normalises(node) and len(way.sites) < FEW_TOGETHER):
                 node, passing = _marked(node), way
         way = reduce(_Way.joined, (ways.get(name, _Way()) for name in node.inputs), _Way())
         if node.domain == DOMAIN:
@@ -79,6 +80,24 @@ def bypassed(nodes: Sequence[Node], graph: Graph, bypass: str, together: int) ->
         ways.update(dict.fromkeys(node.outputs, way))
         result.append(node)
     return [node for node in result if not replaced.intersection(node.outputs)]
+
+
+def limited(nodes: Sequence[Node], together: int) -> list[Node]:
+    """The nodes of "all", so that no more than `together` sites come together in one stream.
+
+    Where more would, neurons send the whole.
+    """
+    ways: dict[str, frozenset[str]] = {}
+    result = []
+    for node in nodes:
+        way = frozenset[str]().union(*(ways.get(name, ()) for name in node.inputs))
+        if node.domain == DOMAIN:
+            passes = bool(node.attributes.get(PASSING)) and len(way) < together
+            node = node if passes else _sent_whole(node)
+            way = frozenset({node.name}).union(way if passes else ())
+        ways.update(dict.fromkeys(node.outputs, way))
+        result.append(node)
+    return result
 
 
 def _has_linear_part(node: Node) -> bool:
@@ -92,6 +111,11 @@ def _has_linear_part(node: Node) -> bool:
 def _normalises(node: Node) -> bool:
     (site,) = BY_OP_TYPE[node.op_type].lower(node).sites
     return normalises(site.target)
+
+
+def _sent_whole(node: Node) -> Node:
+    others = {name: value for name, value in node.attributes.items() if name != PASSING}
+    return replace(node, attributes=others)
 
 
 def _marked(node: Node) -> Node:

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from onnx2snn.annotate import annotate
+from onnx2snn.bypass import limited
 from onnx2snn.calibration import data as calibration_data
 from onnx2snn.calibration.calibrate import Progress, calibrate
 from onnx2snn.calibration.choose import chooser
@@ -80,7 +81,7 @@ def convert(
     if chosen_settings.quantization == "exact":
         _warn_of_rounding(source)
     feed = _calibration_feed(plan, calibration)
-    matched, plan = _with_slopes(source, matched, plan, feed)
+    matched, plan = _with_slopes(source, matched, plan, feed, chosen_settings.together)
     summary = _summary(chosen_settings, sample_count(feed), calibration is None)
     if chosen_settings.is_fixed:
         parameters = direct_parameters(source, plan, feed, chosen_settings)
@@ -113,12 +114,18 @@ def convert(
 
 
 def _with_slopes(
-    source: Source, matched: Matched, plan: Plan, feed: calibration_data.Feed
+    source: Source,
+    matched: Matched,
+    plan: Plan,
+    feed: calibration_data.Feed,
+    together: int | None,
 ) -> tuple[Matched, Plan]:
     """What passes by neurons, fitted to data; the same plan where nothing does."""
     graph = fitted(matched.graph, plan, source.canonical, feed)
     if graph is matched.graph:
         return matched, plan
+    if together is not None:
+        graph = replace(graph, nodes=tuple(limited(graph.nodes, together)))
     return replace(matched, graph=graph), compile_plan(graph)
 
 

@@ -180,7 +180,7 @@ def _presented(nodes: list[Node], graph: Graph, options: Options) -> Graph:
     if options.integrating:
         check_integrating(replace(graph, nodes=tuple(nodes)))
     else:
-        nodes = bypassed(nodes, graph, options.bypass, options.together)
+        nodes = bypassed(nodes, graph, options.bypass)
     if options.relays:
         nodes = relayed(nodes, graph, neurons)
     matched = replace(graph, nodes=tuple(nodes))

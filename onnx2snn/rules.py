@@ -15,7 +15,8 @@ from onnx2snn.ops.reduction import REDUCTIONS
 from onnx2snn.runtime.graph import Graph
 
 NONE, RESIDUAL, LINEAR, ALL = BYPASSES = ("none", "residual", "linear", "all")
-# Sites whose spikes come together in one stream: enough to carry a residual stream.
+# Sites whose spikes may come together in one stream, since whoever reads it pays for all of them:
+# enough to carry a residual stream.
 FEW_TOGETHER = 3
 
 
@@ -40,7 +41,6 @@ class Options:
     encoding:   of the network's input; None to present it as it is.
     relays:     whether neurons send the input where it joins spikes (`onnx2snn.relays`).
     bypass:     "none", "residual", "linear" or "all" (`onnx2snn.bypass`).
-    together:   the most sites whose spikes may then come together in one stream.
     """
 
     layer_norm: str = "fused"
@@ -52,7 +52,6 @@ class Options:
     encoding: Encoding | None = None
     relays: bool = False
     bypass: str = "linear"
-    together: int = FEW_TOGETHER
 
     @property
     def integrating(self) -> bool:

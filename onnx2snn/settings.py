@@ -208,8 +208,15 @@ class Settings:
             encoding_or_none,
             (self.input or self._best_input) == SPIKES,
             self.bypass or self._best_bypass,
-            self._together,
         )
+
+    @property
+    def together(self) -> int | None:
+        """Sites whose spikes may come together in one stream, None where matching decides it."""
+        if self.matching.bypass != ALL:
+            return None
+        steps = FEW if self.time_steps == AUTO else int(self.time_steps)
+        return max(FEW_TOGETHER, STEPS_TOGETHER // steps)
 
     @property
     def saves_energy(self) -> bool:
@@ -223,13 +230,6 @@ class Settings:
         if self._is_frugal:
             return RESIDUAL
         return ALL if self.time_steps == AUTO or int(self.time_steps) < MANY else LINEAR
-
-    @property
-    def _together(self) -> int:
-        if (self.bypass or self._best_bypass) != ALL:
-            return FEW_TOGETHER
-        steps = FEW if self.time_steps == AUTO else int(self.time_steps)
-        return max(FEW_TOGETHER, STEPS_TOGETHER // steps)
 
     @property
     def _best_input(self) -> str:

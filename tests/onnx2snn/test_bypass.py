@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper, parser
 from onnxruntime import InferenceSession
 
 import onnx2snn
+from onnx2snn.bypass import limited
 from onnx2snn.calibration.slopes import slope
 from onnx2snn.match import Options, match
 from onnx2snn.ops.extremum import largest_in
@@ -185,10 +186,25 @@ def test_where_all_linear_parts_pass(body: str, expected: list[str]) -> None:
 
 @pytest.mark.parametrize(("together", "whole"), [(1, [1, 2, 3, 4]), (3, [3]), (5, [])])
 def test_so_many_sites_come_together(together: int, whole: list[int]) -> None:
-    """Sites in a row of which one sends the whole wherever there would be more."""
+    """Sites in a row of which one sends the whole wherever there would be more.
+
+    What has several currents counts as any other that sends the whole.
+    """
     body = " ".join(f"s{i} = MatMul (a{i}, w{i}) a{i + 1} = Relu (s{i})" for i in range(5))
-    found = passed(f"a0 = Identity (x) {body} y = MatMul (a5, w9)", bypass="all", together=together)
-    assert found == [f"a{i + 1}" for i in range(5) if i not in whole]
+    network = model(f"a0 = Identity (x) {body} t = Max (a5, a0) b = Relu (t) y = MatMul (b, w9)")
+    graph = match(read_graph(network), Options(bypass="all")).graph
+    found = [n.outputs[0] for n in limited(graph.nodes, together) if n.attributes.get("passing")]
+    expected = [f"a{i + 1}" for i in range(5) if i not in whole]
+    assert found == (expected if together == 1 else [*expected, "b"])
+
+
+def test_what_has_no_slope_takes_no_place() -> None:
+    """Three sites that level off have no slope on data, and do not come together behind them."""
+    body = " ".join(f"s{i} = MatMul (a{i}, w{i}) a{i + 1} = Tanh (s{i})" for i in range(3))
+    network = model(f"a0 = Identity (x) {body} r = Relu (a3) y = MatMul (r, w9)")
+    x = {"x": np.random.default_rng(1).standard_normal((64, WIDTH)).astype("f")}
+    spiking = onnx2snn.convert(network, x, time_steps=32, bypass="all", schedule="exponential")
+    assert list(slopes(spiking)) == ["r"]
 
 
 def test_normalisations_of_two_sites_are_sent_whole() -> None:
@@ -260,13 +276,15 @@ def test_what_passes_by_default(settings: dict[str, Any], expected: str) -> None
         ({"time_steps": 16}, 6),
         ({"time_steps": "auto"}, 12),
         ({"time_steps": 64, "bypass": "all"}, 3),
-        ({"time_steps": 8, "bypass": "residual"}, 3),
+        ({"time_steps": 8, "bypass": "residual"}, None),
         ({"spikes": "ternary", "time_steps": 8}, 12),
     ],
     ids=str,
 )
-def test_steps_and_sites_together_share_a_budget(settings: dict[str, Any], expected: int) -> None:
-    assert onnx2snn.Settings(**settings).matching.together == expected
+def test_steps_and_sites_together_share_a_budget(
+    settings: dict[str, Any], expected: int | None
+) -> None:
+    assert onnx2snn.Settings(**settings).together == expected
 
 
 def test_fewer_steps_where_all_linear_parts_pass() -> None:
