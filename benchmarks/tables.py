@@ -67,15 +67,17 @@ def speed() -> str:
     rows = read("speed", [])
     columns: list[Callable[[Row], float]] = [
         lambda row: row["float32_batch_64"]["step_per_forward"],
+        lambda row: row["few_steps_batch_64"]["step_per_forward"],
         lambda row: row["bf16_batch_64"]["step_per_forward"],
         lambda row: row["eager_batch_64"]["step_per_forward"],
         lambda row: row["float32_batch_1"]["run_per_forward"],
+        lambda row: row["few_steps_batch_1"]["run_per_forward"],
     ]
     table = [
         [
             FAMILIES[row["model"]],
-            *(f"{column(row):.2f}" for column in columns[:3]),
-            f"{columns[3](row):.0f}",
+            *(f"{column(row):.2f}" for column in columns[:4]),
+            *(f"{column(row):.0f}" for column in columns[4:]),
             *(_percent(row["shares"].get(part)) for part in ("linear", "sites")),
             " / ".join(f"{mib:.0f}" for mib in row["peak_mib"].values()),
         ]
@@ -83,11 +85,11 @@ def speed() -> str:
     ]
     if rows:
         middle = [median(column(row) for row in rows) for column in columns]
-        figures = [*(f"{x:.2f}" for x in middle[:3]), f"{middle[3]:.0f}"]
+        figures = [*(f"{x:.2f}" for x in middle[:4]), *(f"{x:.0f}" for x in middle[4:])]
         table.append(["*median*", *figures, "", "", ""])
     header = [
-        *("network", "step, batch 64", "the same in bf16", "the same in eager code"),
-        *("T = 32, batch 1", "linear operators", "sites", "peak MiB, T = 16 / 256"),
+        *("network", "step, batch 64", "of T = 16", "in bf16", "in eager code"),
+        *("T = 32, batch 1", "T = 16", "linear operators", "sites", "peak MiB, T = 16 / 256"),
     ]
     return markdown_table(header, table)
 
