@@ -54,7 +54,7 @@ def bypassed(nodes: Sequence[Node], graph: Graph, bypass: str) -> list[Node]:
     if bypass == NONE:
         return list(nodes)
     if bypass == ALL:
-        return [_marked(node) if _has_linear_part(node) else node for node in nodes]
+        return [with_slope(n, UNFITTED) if _has_linear_part(n) else n for n in nodes]
     readers = Counter(name for node in nodes for name in node.inputs)
     readers.update(info.name for info in graph.outputs)
     sums = {n.outputs[0]: n for n in nodes if n.op_type == "Add" and readers[n.outputs[0]] == 1}
@@ -73,7 +73,7 @@ def bypassed(nodes: Sequence[Node], graph: Graph, bypass: str) -> list[Node]:
         elif bypass != RESIDUAL and _has_linear_part(node):
             way = ways.get(node.inputs[0], _Way())
             if not way.sites or (_normalises(node) and len(way.sites) < FEW_TOGETHER):
-                node, passing = _marked(node), way
+                node, passing = with_slope(node, UNFITTED), way
         way = reduce(_Way.joined, (ways.get(name, _Way()) for name in node.inputs), _Way())
         if node.domain == DOMAIN:
             way = _Way(way.depth + 1, passing.sites | {node.name})
@@ -93,7 +93,7 @@ def limited(nodes: Sequence[Node], together: int) -> list[Node]:
         way = frozenset[str]().union(*(ways.get(name, ()) for name in node.inputs))
         if node.domain == DOMAIN:
             passes = bool(node.attributes.get(PASSING)) and len(way) < together
-            node = node if passes else _sent_whole(node)
+            node = node if passes else with_slope(node, 0.0)
             way = frozenset({node.name}).union(way if passes else ())
         ways.update(dict.fromkeys(node.outputs, way))
         result.append(node)
@@ -113,11 +113,7 @@ def _normalises(node: Node) -> bool:
     return normalises(site.target)
 
 
-def _sent_whole(node: Node) -> Node:
+def with_slope(node: Node, slope: float) -> Node:
+    """The node with so much of its linear part passing; with slope 0 neurons send the whole."""
     others = {name: value for name, value in node.attributes.items() if name != PASSING}
-    return replace(node, attributes=others)
-
-
-def _marked(node: Node) -> Node:
-    """The node with its linear part passing, of a slope yet to be fitted."""
-    return replace(node, attributes={**node.attributes, PASSING: UNFITTED})
+    return replace(node, attributes={**others, PASSING: slope} if slope else others)

@@ -8,9 +8,9 @@ from math import frexp, isfinite, ldexp
 import onnx
 from torch import Tensor
 
+from onnx2snn.bypass import with_slope
 from onnx2snn.calibration.ann import Feed, activations
 from onnx2snn.calibration.values import first_samples, single, with_open_batch
-from onnx2snn.ops.node import Node
 from onnx2snn.ops.operator import PASSING
 from onnx2snn.ops.passing import linear_part, normalises
 from onnx2snn.ops.target import Target
@@ -70,10 +70,5 @@ def fitted(graph: Graph, plan: Plan, canonical: onnx.ModelProto, feed: Feed) -> 
     for name, step in passed.items():
         remainder, x = step.site.target.remainder, values.get(step.source.inputs[0])
         slopes[name] = 0.0 if remainder is None or x is None else slope(remainder.whole, single(x))
-    nodes = (_with_slope(n, slopes[n.name]) if n.name in slopes else n for n in graph.nodes)
+    nodes = (with_slope(n, slopes[n.name]) if n.name in slopes else n for n in graph.nodes)
     return replace(graph, nodes=tuple(nodes))
-
-
-def _with_slope(node: Node, slope: float) -> Node:
-    others = {name: value for name, value in node.attributes.items() if name != PASSING}
-    return replace(node, attributes={**others, PASSING: slope} if slope else others)
