@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnxruntime import InferenceSession
-from test_bypass import model, sites
+from passing_models import model, sites
 
 import onnx2snn
 from onnx2snn.ops.errors import UsageError
