@@ -13,7 +13,7 @@ whole:       the same with the paper's sites: trees of maxima, two sites for a L
              and nothing that passes by;
 alike:       the same with all that passes by in ours at a third of the steps;
 paper:       the paper's own code and defaults (`--preset paper`);
-ablation:    ours with one of its parts taken out, all with few tuning steps;
+ablation:    ours with one of its parts taken out, or more passing by, all with few tuning steps;
 calibration: the same on fewer calibration images, and on synthetic ones.
 """
 
