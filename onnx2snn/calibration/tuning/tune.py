@@ -25,6 +25,7 @@ from onnx2snn.calibration.tuning.budget import (
     samples_to_learn_from,
 )
 from onnx2snn.calibration.tuning.knobs import Knobs
+from onnx2snn.calibration.tuning.tails import Tails, tails_of
 from onnx2snn.calibration.walk import SiteParameters
 from onnx2snn.ops.surrogate import scan_differentiable
 from onnx2snn.runtime.energy import energy_ratio, input_macs, synapses
@@ -38,6 +39,8 @@ LAST_RATE = 0.02
 WARM_UP = 5
 BETAS = (0.9, 0.95)
 SITE_WEIGHT = 2.0
+# More than SITE_WEIGHT, since what is missed at a site is also missed at the outputs.
+UNSEEN_WEIGHT = 8.0
 # Squared relative error that ternary neurons pay for the energy of their spikes, in units of the
 # ANN's, in a window of PRICED_STEPS; with T steps, in which errors fall about like 1/T,
 # (PRICED_STEPS / T)^2 of it. What is above a budget is DEARER: half of the ANN's energy in
@@ -78,6 +81,14 @@ def site_error(task: Task, state: State, rows: Tensor) -> Tensor:
         error = state.values[step.site.output] - expected[step.site.name]
         errors.append(error.square().mean() / task.variances[step.site.name])
     return torch.stack(errors).mean()
+
+
+def unseen_error(
+    task: Task, tails: Mapping[str, Tails], parameters: Mapping[str, Parameters]
+) -> Tensor:
+    """Squared error of what no neuron could reach over the variance of f*, mean over sites."""
+    missed = [tail.missed(parameters[name]) / task.variances[name] for name, tail in tails.items()]
+    return torch.stack(missed).mean()
 
 
 def spike_cost(task: Task, state: State) -> Tensor:
@@ -155,10 +166,11 @@ def tuned(
     judge = torch.arange(lesson.samples - judging if judging else 0, lesson.samples)
     size = batch_size(cost_of_sample, task.windows.length, training)
     batches = _batches(training, size, torch.Generator().manual_seed(0))
-    found = _descend(lesson, chosen, batches, steps, progress)
+    tails = tails_of(lesson, chosen)
+    found = _descend(lesson, tails, chosen, batches, steps, progress)
     parts = torch.split(judge, size)
-    better = _judged(lesson, found, parts) < _judged(lesson, chosen, parts)
-    return found if better else dict(chosen)
+    known, now = (_judged(lesson, tails, parameters, parts) for parameters in (chosen, found))
+    return found if now < known else dict(chosen)
 
 
 def _told_apart(task: Task) -> dict[str, tuple[int, ...]]:
@@ -172,6 +184,7 @@ def _told_apart(task: Task) -> dict[str, tuple[int, ...]]:
 
 def _descend(
     task: Task,
+    tails: Mapping[str, Tails],
     chosen: Mapping[str, SiteParameters],
     batches: Iterator[Tensor],
     steps: int,
@@ -194,6 +207,7 @@ def _descend(
         rows = next(batches)
         state = network.run(rows)
         loss = output_error(task, state, rows) + SITE_WEIGHT * site_error(task, state, rows)
+        loss = loss + UNSEEN_WEIGHT * unseen_error(task, tails, network.parameters)
         loss = loss + spike_cost(task, state)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -207,13 +221,22 @@ def _descend(
     return {name: knob.chosen() for name, knob in knobs.items()}
 
 
-def _judged(task: Task, chosen: Mapping[str, SiteParameters], parts: Sequence[Tensor]) -> float:
-    """Error of the outputs (of the sites where no output is a number) and cost of spikes."""
+def _judged(
+    task: Task,
+    tails: Mapping[str, Tails],
+    chosen: Mapping[str, SiteParameters],
+    parts: Sequence[Tensor],
+) -> float:
+    """Error of the outputs (of the sites where no output is a number) and cost of spikes.
+
+    With what would be missed of unseen data.
+    """
     network = Network(task, _parameters(chosen))
     error = output_error if task.outputs else site_error
-    total = 0.0
+    total, samples = 0.0, sum(len(rows) for rows in parts)
     with torch.inference_mode():
         for rows in parts:
             state = network.run(rows)
             total += float(error(task, state, rows) + spike_cost(task, state)) * len(rows)
-    return total
+        unseen = UNSEEN_WEIGHT * float(unseen_error(task, tails, network.parameters))
+    return total / max(samples, 1) + unseen
