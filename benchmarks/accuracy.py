@@ -80,6 +80,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no damping": {"onnx2snn.ops.surrogate.DAMPING": 1.0},
     "no error of sites": {f"{TUNING}.SITE_WEIGHT": 0.0},
     "no averaging": {"onnx2snn.calibration.tuning.average.Average.settle": lambda *_: None},
+    "no room for unseen data": {f"{TUNING}.UNSEEN_WEIGHT": 0.0},
     TWO_SITES: {},
     NOTHING_PASSES: {},
     SOME_PASSES: {},
