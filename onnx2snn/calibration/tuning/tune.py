@@ -3,9 +3,10 @@
 A layer-by-layer walk cannot know what downstream sites need of a trajectory. Here the whole
 simulation is differentiated, with the slope of `ops.surrogate` in place of the sign's, and Adam
 (Kingma & Ba, 2015) moves step sizes, thresholds and initial estimates, whose mean over the last
-steps is taken. Weights stay untouched, no label is read. It learns from the given samples and,
-where those are few, from others made of them. The tuned parameters are kept only if they do better
-on samples of which half are held out.
+steps is taken. What data further out would miss has a price too (`calibration.tuning.tails`).
+Weights stay untouched, no label is read. It learns from the given samples and, where those are few,
+from others made of them. The tuned parameters are kept only if they do better on samples of which
+half are held out.
 """
 
 from __future__ import annotations
