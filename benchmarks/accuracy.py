@@ -36,6 +36,7 @@ from models.digits import FOLDER, NAMES
 from onnx2snn.calibration.ann import open_onnxruntime
 from onnx2snn.evaluation import evaluate
 from onnx2snn.settings import STEPS_TOGETHER
+from onnx2snn.source import Source, matched_plan
 
 Row = dict[str, Any]
 
@@ -168,7 +169,8 @@ def whole(case: Case) -> Iterator[Row]:
 def alike(case: Case) -> Iterator[Row]:
     """The best exponential schedule for each T, of our sites."""
     for time_steps in SAME_STEPS:
-        passing = {"bypass": onnx2snn.Settings(time_steps=time_steps).matching.bypass}
+        matched, _ = matched_plan(Source.read(case.path), onnx2snn.Settings(time_steps=time_steps))
+        passing = {"bypass": matched.bypass}
         with _patched({"onnx2snn.settings.STEPS_TOGETHER": 3 * STEPS_TOGETHER}):
             yield case.row("alike", **_best_exponential(case, 3 * time_steps, passing))
 

@@ -105,7 +105,7 @@ def plain_row(curve: str, at: int, depth: int, width: int, folder: Path, rounds:
     export(network, path, (3, SIZE, SIZE))
     images = np.random.default_rng(0).standard_normal((SAMPLES, 3, SIZE, SIZE)).astype("f")
     feed, tensor = {"image": images}, torch.from_numpy(images)
-    model = onnx2snn.convert(path, feed, time_steps=TIME_STEPS, tuning=0)
+    model = onnx2snn.convert(path, feed, time_steps=TIME_STEPS, tuning=0, bypass="linear")
     session = onnx2snn.SpikingSession(model, device="cpu")
     simulate, macs = partial(session.run, None, feed), macs_of(session, feed)
     ann = open_ann(path, torch.get_num_threads())

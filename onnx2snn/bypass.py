@@ -7,6 +7,7 @@ and are not rounded again, but whoever reads the result pays for those of every 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,13 +17,17 @@ from onnx2snn.ops import BY_OP_TYPE, BY_SOURCE, DOMAIN
 from onnx2snn.ops.node import Node
 from onnx2snn.ops.operator import PASSING
 from onnx2snn.ops.passing import may_pass, normalises
-from onnx2snn.rules import ALL, FEW_TOGETHER, NONE, RESIDUAL
+from onnx2snn.rules import ALL, BY_DEPTH, FEW_TOGETHER, LINEAR, NONE, RESIDUAL
 from onnx2snn.runtime.graph import Graph
 
 RELU = BY_SOURCE["Relu"].op_type
 ADD_RELU = BY_SOURCE["AddRelu"].op_type
 # Of a part that passes, until `calibration.slopes` has seen data.
 UNFITTED = 1.0
+# Sites in a row, so many that what their errors add up to is worth slower operators.
+DEEP = 12
+# Neurons whose values a processor's cache still holds, so that operators are not much slower.
+SMALL = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,30 @@ class _Way:
     def joined(self, other: _Way) -> _Way:
         """The way to a tensor made of two."""
         return _Way(max(self.depth, other.depth), self.sites | other.sites)
+
+
+def by_depth(bypass: str, nodes: Sequence[Node], graph: Graph) -> str:
+    """What is to pass: `bypass`, or in place of "by depth" what suits the network.
+
+    "all" with DEEP sites in a row or more and at most SMALL neurons for a sample, else "linear".
+    """
+    if bypass != BY_DEPTH:
+        return bypass
+    depths: dict[str, int] = {}
+    neurons = 0.0
+    for node in nodes:
+        is_spiking = node.domain == DOMAIN
+        depth = max((depths.get(name, 0) for name in node.inputs), default=0) + is_spiking
+        depths.update(dict.fromkeys(node.outputs, depth))
+        neurons += _neurons(node, graph) if is_spiking else 0
+    return ALL if max(depths.values(), default=0) >= DEEP and neurons <= SMALL else LINEAR
+
+
+def _neurons(node: Node, graph: Graph) -> float:
+    """Neurons that send a spiking node's result for one sample; infinite where axes are open."""
+    shape = graph.shapes.get(node.outputs[0])
+    sizes = [size for size in shape[1:] if isinstance(size, int)] if shape else []
+    return math.prod(sizes) if shape and len(sizes) == len(shape) - 1 else math.inf
 
 
 def bypassed(nodes: Sequence[Node], graph: Graph, bypass: str) -> list[Node]:

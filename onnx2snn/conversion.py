@@ -46,6 +46,7 @@ from onnx2snn.coverage import Coverage, coverage
 from onnx2snn.match import Matched, match
 from onnx2snn.ops.errors import ModelError
 from onnx2snn.ops.schedule import SCHEDULES, integration
+from onnx2snn.rules import ALL
 from onnx2snn.runtime.graph import read_graph
 from onnx2snn.runtime.open import REFUSALS_KEY
 from onnx2snn.runtime.plan import Plan, compile_plan
@@ -90,7 +91,7 @@ def convert(
 
     def attempt(time_steps: int) -> tuple[Task, dict[str, SiteParameters]]:
         fire = windows(plan, time_steps, parse_offset(chosen_settings.windows))
-        task = _task(source, plan, feed, fire, time_steps, chosen_settings.saves_energy)
+        task = _task(source, plan, feed, fire, time_steps, matched.bypass != ALL)
 
         def more(samples: int) -> Task:
             wide = filled(feed, samples)
@@ -118,13 +119,13 @@ def _with_slopes(
     matched: Matched,
     plan: Plan,
     feed: calibration_data.Feed,
-    together: int | None,
+    together: int,
 ) -> tuple[Matched, Plan]:
     """What passes by neurons, fitted to data; the same plan where nothing does."""
     graph = fitted(matched.graph, plan, source.canonical, feed)
     if graph is matched.graph:
         return matched, plan
-    if together is not None:
+    if matched.bypass == ALL:
         graph = replace(graph, nodes=tuple(limited(graph.nodes, together)))
     return replace(matched, graph=graph), compile_plan(graph)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from onnx2snn.bypass import bypassed
+from onnx2snn.bypass import by_depth, bypassed
 from onnx2snn.choice import UNCHOSEN, choices, without_idle
 from onnx2snn.encoding import encoded
 from onnx2snn.guards import unguarded
@@ -32,11 +32,13 @@ class Matched:
 
     refusals: node name -> why a node that has a spiking operator was left as it is.
     merged:   Relu node name -> the spiking node that has taken it over.
+    bypass:   what passes by neurons, one of BYPASSES.
     """
 
     graph: Graph
     refusals: Mapping[str, str]
     merged: Mapping[str, str]
+    bypass: str
 
 
 CANONICAL_DOMAINS = ("", "onnx2snn.canonical")
@@ -171,7 +173,9 @@ def match(graph: Graph, options: Options) -> Matched:
             signals.follow(node)
     nodes = without_idle(unguarded(nodes, graph), graph)
     remaining, merged = rectified_pools(nodes, graph)
-    return Matched(_presented(remaining, graph, options), refusals, merged)
+    bypass = by_depth(options.bypass, remaining, graph)
+    presented = _presented(remaining, graph, replace(options, bypass=bypass))
+    return Matched(presented, refusals, merged, bypass)
 
 
 def _presented(nodes: list[Node], graph: Graph, options: Options) -> Graph:

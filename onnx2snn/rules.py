@@ -15,6 +15,8 @@ from onnx2snn.ops.reduction import REDUCTIONS
 from onnx2snn.runtime.graph import Graph
 
 NONE, RESIDUAL, LINEAR, ALL = BYPASSES = ("none", "residual", "linear", "all")
+# Either of the latter two, as `onnx2snn.bypass` finds the network small and deep or not.
+BY_DEPTH = "by depth"
 # Sites whose spikes may come together in one stream, since whoever reads it pays for all of them:
 # enough to carry a residual stream.
 FEW_TOGETHER = 3
@@ -40,7 +42,7 @@ class Options:
     quantization: "exact" or "smooth".
     encoding:   of the network's input; None to present it as it is.
     relays:     whether neurons send the input where it joins spikes (`onnx2snn.relays`).
-    bypass:     "none", "residual", "linear" or "all" (`onnx2snn.bypass`).
+    bypass:     "none", "residual", "linear", "all" or "by depth" (`onnx2snn.bypass`).
     """
 
     layer_norm: str = "fused"

@@ -14,6 +14,7 @@ from onnx2snn.ops.errors import UsageError
 from onnx2snn.ops.operator import INTEGRATING, PAPER
 from onnx2snn.rules import (
     ALL,
+    BY_DEPTH,
     BYPASSES,
     FEW_TOGETHER,
     LINEAR,
@@ -32,6 +33,8 @@ FUSED, DECOMPOSED = "fused", "decomposed"
 FEW = 8
 # Time steps below which accuracy is dearer than energy, but to ternary neurons with few.
 MANY = 32
+# Time steps from which on it no longer is to any network.
+VERY_MANY = 64
 # Steps times sites whose spikes may come together in one stream where accuracy is dearer, so that
 # an operator does not spend more in more steps.
 STEPS_TOGETHER = 96
@@ -56,7 +59,8 @@ class Settings:
                 steps and the most energy, and ternary neurons then do not save any; or "none".
                 None for "residual" where ternary neurons have fewer than FEW steps, since they are
                 to save energy; for "none" where sites wait for each other, so that a bypass saves
-                no waiting; else for "all" below MANY steps and "linear" from there on.
+                no waiting; else for "all" below MANY steps and "linear" from there on, but of small
+                deep networks (`onnx2snn.bypass`) only from VERY_MANY.
     softmax:    "fused" (one site) or "decomposed" (maximum, powers, their shares).
     quantization: of a quantised model: "exact" (every rounding of a signal is a site) or "smooth"
                 (only those that are activations, the others are left out).
@@ -211,17 +215,10 @@ class Settings:
         )
 
     @property
-    def together(self) -> int | None:
-        """Sites whose spikes may come together in one stream, None where matching decides it."""
-        if self.matching.bypass != ALL:
-            return None
+    def together(self) -> int:
+        """Sites whose spikes may come together in one stream where all linear parts pass."""
         steps = FEW if self.time_steps == AUTO else int(self.time_steps)
         return max(FEW_TOGETHER, STEPS_TOGETHER // steps)
-
-    @property
-    def saves_energy(self) -> bool:
-        """Whether tuning weighs the energy of spikes against accuracy."""
-        return self.matching.bypass != ALL
 
     @property
     def _best_bypass(self) -> str:
@@ -229,7 +226,9 @@ class Settings:
             return NONE
         if self._is_frugal:
             return RESIDUAL
-        return ALL if self.time_steps == AUTO or int(self.time_steps) < MANY else LINEAR
+        if self.time_steps == AUTO or int(self.time_steps) < MANY:
+            return ALL
+        return BY_DEPTH if int(self.time_steps) < VERY_MANY else LINEAR
 
     @property
     def _best_input(self) -> str:

@@ -70,7 +70,8 @@ from onnx2snn.saving import save
 @click.option(
     "--bypass",
     type=click.Choice(list(BYPASSES)),
-    show_default="none with windows, residual below 8 ternary steps, all below 32, else linear",
+    show_default="none with windows, residual below 8 ternary steps, all below 32 "
+    "and below 64 in small deep networks, else linear",
     help="What passes by neurons, which send the rest: shortcuts of residual sums, linear parts.",
 )
 @click.option(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import numpy_helper, parser, shape_inference
 from onnxruntime import InferenceSession
 from passing_models import BLOCK, STEM, WIDTH, blocks, model, sites, slopes
 
@@ -91,14 +92,16 @@ def test_neurons_that_send_differences_come_to_the_same() -> None:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, "linear"),
+        ({}, "by depth"),
         ({"time_steps": 4}, "all"),
         ({"time_steps": 31}, "all"),
-        ({"time_steps": 32}, "linear"),
+        ({"time_steps": 32}, "by depth"),
+        ({"time_steps": 63}, "by depth"),
+        ({"time_steps": 64}, "linear"),
         ({"time_steps": "auto"}, "all"),
         ({"time_steps": 8, "bypass": "linear"}, "linear"),
         ({"spikes": "ternary", "time_steps": 8}, "all"),
-        ({"spikes": "ternary", "time_steps": 32}, "linear"),
+        ({"spikes": "ternary", "time_steps": 32}, "by depth"),
         ({"spikes": "ternary", "time_steps": 7}, "residual"),
         ({"spikes": "ternary", "time_steps": "auto"}, "residual"),
         ({"windows": "sequential"}, "none"),
@@ -118,12 +121,56 @@ def test_what_passes_by_default(settings: dict[str, Any], expected: str) -> None
         ({"time_steps": 16}, 6),
         ({"time_steps": "auto"}, 12),
         ({"time_steps": 64, "bypass": "all"}, 3),
-        ({"time_steps": 8, "bypass": "residual"}, None),
+        ({"time_steps": 64}, 3),
         ({"spikes": "ternary", "time_steps": 8}, 12),
     ],
     ids=str,
 )
-def test_steps_and_sites_together_share_a_budget(
-    settings: dict[str, Any], expected: int | None
-) -> None:
+def test_steps_and_sites_together_share_a_budget(settings: dict[str, Any], expected: int) -> None:
     assert onnx2snn.Settings(**settings).together == expected
+
+
+def in_a_row(count: int, linear: str = "MatMul") -> str:
+    """Relus behind linear operators, a0 to the last."""
+    layers = (f"s{i} = {linear} (a{i}, w{i % 3}) a{i + 1} = Relu (s{i})" for i in range(count))
+    return f"a0 = Identity (x) {' '.join(layers)}"
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "expected"),
+    [
+        (11, "6", "linear"),
+        (12, "6", "all"),
+        (12, "5041", "all"),
+        (12, "5042", "linear"),
+        (12, "M", "linear"),
+    ],
+)
+def test_all_linear_parts_pass_in_small_deep_networks(
+    count: int, width: str, expected: str
+) -> None:
+    """There is one Relu more beside those in a row: 13 of 5041 neurons are less than 2^16."""
+    network = parser.parse_model(
+        f"""<ir_version: 10, opset_import: ["" : 22]>
+        net (float[N, {width}] x) => (float[N, {width}] y) {{
+            {in_a_row(count, "Add")} b = Relu (x) y = Add (a{count}, b)
+        }}"""
+    )
+    weights = [numpy_helper.from_array(np.ones(1, "f"), f"w{i}") for i in range(3)]
+    network.graph.initializer.extend(weights)
+    graph = read_graph(shape_inference.infer_shapes(network))
+    assert match(graph, Options(bypass="by depth")).bypass == expected
+    assert match(graph, Options(bypass="residual")).bypass == "residual"
+
+
+@pytest.mark.parametrize("time_steps", [31, 32, 63, 64])
+def test_in_how_few_steps_all_linear_parts_pass(time_steps: int) -> None:
+    network = model(f"{in_a_row(12)} y = MatMul (a12, w1)")
+    x = np.random.default_rng(1).standard_normal((32, WIDTH)).astype("f")
+    settings = {"time_steps": time_steps, "schedule": "exponential"}
+    found, with_all = (
+        slopes(onnx2snn.convert(network, {"x": x}, **settings, bypass=bypass))
+        for bypass in (None, "all")
+    )
+    assert len(with_all) > 1
+    assert (found == with_all) == (time_steps < 64)
