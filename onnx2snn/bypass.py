@@ -65,9 +65,8 @@ def by_depth(bypass: str, nodes: Sequence[Node], graph: Graph) -> str:
 
 def _neurons(node: Node, graph: Graph) -> float:
     """Neurons that send a spiking node's result for one sample; infinite where axes are open."""
-    shape = graph.shapes.get(node.outputs[0])
-    sizes = [size for size in shape[1:] if isinstance(size, int)] if shape else []
-    return math.prod(sizes) if shape and len(sizes) == len(shape) - 1 else math.inf
+    shape = graph.shapes.get(node.outputs[0], (None, None))[1:]
+    return math.prod(size if isinstance(size, int) else math.inf for size in shape)
 
 
 def bypassed(nodes: Sequence[Node], graph: Graph, bypass: str) -> list[Node]:

@@ -20,7 +20,7 @@ from onnx2snn.ops import BY_SOURCE, DOMAIN
 from onnx2snn.ops.node import Node
 from onnx2snn.ops.operator import SpikingOperator
 from onnx2snn.relays import relayed
-from onnx2snn.rules import RULES, Options, RefusalError, carries_signal
+from onnx2snn.rules import NONE, RULES, Options, RefusalError, carries_signal
 from onnx2snn.runtime.graph import Graph
 from onnx2snn.runtime.plan import LOOKUPS, WEIGHTED
 from onnx2snn.smooth import smoothed
@@ -173,7 +173,7 @@ def match(graph: Graph, options: Options) -> Matched:
             signals.follow(node)
     nodes = without_idle(unguarded(nodes, graph), graph)
     remaining, merged = rectified_pools(nodes, graph)
-    bypass = by_depth(options.bypass, remaining, graph)
+    bypass = NONE if options.integrating else by_depth(options.bypass, remaining, graph)
     presented = _presented(remaining, graph, replace(options, bypass=bypass))
     return Matched(presented, refusals, merged, bypass)
 
@@ -183,8 +183,7 @@ def _presented(nodes: list[Node], graph: Graph, options: Options) -> Graph:
     neurons = dict(options.neurons or {})
     if options.integrating:
         check_integrating(replace(graph, nodes=tuple(nodes)))
-    else:
-        nodes = bypassed(nodes, graph, options.bypass)
+    nodes = bypassed(nodes, graph, options.bypass)
     if options.relays:
         nodes = relayed(nodes, graph, neurons)
     matched = replace(graph, nodes=tuple(nodes))
