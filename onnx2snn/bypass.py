@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import reduce
+from dataclasses import replace
 
 from onnx2snn.ops import BY_OP_TYPE, BY_SOURCE, DOMAIN
 from onnx2snn.ops.node import Node
@@ -30,20 +29,20 @@ DEEP = 12
 SMALL = 1 << 16
 
 
-@dataclass(frozen=True)
-class _Way:
-    """How spikes come to a tensor.
+class _Ways:
+    """By tensor: nodes whose spikes come to it without passing through another site."""
 
-    depth: the most sites in a row.
-    sites: nodes whose spikes reach it without passing through another site.
-    """
+    def __init__(self) -> None:
+        self._sites: dict[str, frozenset[str]] = {}
 
-    depth: int = 0
-    sites: frozenset[str] = frozenset()
+    def to(self, names: Sequence[str]) -> frozenset[str]:
+        """Those that come to what is made of these tensors."""
+        return frozenset[str]().union(*(self._sites.get(name, ()) for name in names))
 
-    def joined(self, other: _Way) -> _Way:
-        """The way to a tensor made of two."""
-        return _Way(max(self.depth, other.depth), self.sites | other.sites)
+    def follow(self, node: Node, passing: frozenset[str]) -> None:
+        """To the results of a node; of a spiking one its own, and those that pass by it."""
+        way = passing | {node.name} if node.domain == DOMAIN else self.to(node.inputs)
+        self._sites.update(dict.fromkeys(node.outputs, way))
 
 
 def by_depth(bypass: str, nodes: Sequence[Node], graph: Graph) -> str:
@@ -53,14 +52,18 @@ def by_depth(bypass: str, nodes: Sequence[Node], graph: Graph) -> str:
     """
     if bypass != BY_DEPTH:
         return bypass
+    is_deep = max(_depths(nodes).values(), default=0) >= DEEP
+    neurons = sum(_neurons(node, graph) for node in nodes if node.domain == DOMAIN)
+    return ALL if is_deep and neurons <= SMALL else LINEAR
+
+
+def _depths(nodes: Sequence[Node]) -> dict[str, int]:
+    """By tensor: the most spiking nodes in a row that come to it."""
     depths: dict[str, int] = {}
-    neurons = 0.0
     for node in nodes:
-        is_spiking = node.domain == DOMAIN
-        depth = max((depths.get(name, 0) for name in node.inputs), default=0) + is_spiking
-        depths.update(dict.fromkeys(node.outputs, depth))
-        neurons += _neurons(node, graph) if is_spiking else 0
-    return ALL if max(depths.values(), default=0) >= DEEP and neurons <= SMALL else LINEAR
+        depth = max((depths.get(name, 0) for name in node.inputs), default=0)
+        depths.update(dict.fromkeys(node.outputs, depth + (node.domain == DOMAIN)))
+    return depths
 
 
 def _neurons(node: Node, graph: Graph) -> float:
@@ -86,26 +89,23 @@ def bypassed(nodes: Sequence[Node], graph: Graph, bypass: str) -> list[Node]:
     readers = Counter(name for node in nodes for name in node.inputs)
     readers.update(info.name for info in graph.outputs)
     sums = {n.outputs[0]: n for n in nodes if n.op_type == "Add" and readers[n.outputs[0]] == 1}
-    ways: dict[str, _Way] = {}
+    depths, ways = _depths(nodes), _Ways()
     replaced: set[str] = set()
     result = []
     for node in nodes:
-        passing = _Way()
+        passing = frozenset[str]()
         total = sums.get(node.inputs[0]) if node.op_type == RELU else None
         if total is not None:
-            a, b = sorted(total.inputs, key=lambda name: ways.get(name, _Way()).depth)
-            short, long = ways.get(a, _Way()), ways.get(b, _Way())
-            if short.depth < long.depth and 0 < len(short.sites) < FEW_TOGETHER:
+            a, b = sorted(total.inputs, key=lambda name: depths.get(name, 0))
+            is_shorter = depths.get(a, 0) < depths.get(b, 0)
+            if is_shorter and 0 < len(ways.to((a,))) < FEW_TOGETHER:
                 replaced.add(total.outputs[0])
-                node, passing = replace(node, op_type=ADD_RELU, inputs=(a, b)), short
+                node, passing = replace(node, op_type=ADD_RELU, inputs=(a, b)), ways.to((a,))
         elif bypass != RESIDUAL and _has_linear_part(node):
-            way = ways.get(node.inputs[0], _Way())
-            if not way.sites or (_normalises(node) and len(way.sites) < FEW_TOGETHER):
+            way = ways.to(node.inputs[:1])
+            if not way or (_normalises(node) and len(way) < FEW_TOGETHER):
                 node, passing = with_slope(node, UNFITTED), way
-        way = reduce(_Way.joined, (ways.get(name, _Way()) for name in node.inputs), _Way())
-        if node.domain == DOMAIN:
-            way = _Way(way.depth + 1, passing.sites | {node.name})
-        ways.update(dict.fromkeys(node.outputs, way))
+        ways.follow(node, passing)
         result.append(node)
     return [node for node in result if not replaced.intersection(node.outputs)]
 
@@ -115,15 +115,14 @@ def limited(nodes: Sequence[Node], together: int) -> list[Node]:
 
     Where more would, neurons send the whole.
     """
-    ways: dict[str, frozenset[str]] = {}
+    ways = _Ways()
     result = []
     for node in nodes:
-        way = frozenset[str]().union(*(ways.get(name, ()) for name in node.inputs))
-        if node.domain == DOMAIN:
-            passes = bool(node.attributes.get(PASSING)) and len(way) < together
-            node = node if passes else with_slope(node, 0.0)
-            way = frozenset({node.name}).union(way if passes else ())
-        ways.update(dict.fromkeys(node.outputs, way))
+        way = ways.to(node.inputs)
+        passes = bool(node.attributes.get(PASSING)) and len(way) < together
+        if node.domain == DOMAIN and not passes:
+            node = with_slope(node, 0.0)
+        ways.follow(node, way if passes else frozenset())
         result.append(node)
     return result
 
